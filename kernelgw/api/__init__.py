@@ -1,0 +1,1 @@
+"""Our own HTTP door. It only translates in and out."""

@@ -1,0 +1,91 @@
+"""/v1/sessions/{id}/executions: run code, as one answer or as a stream."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from ..errors import ExecutionNotFound
+from ..sessions.execution import Execution
+from ..sessions.session import Session
+from .deps import House
+from .models import ExecutionBody, InputBody
+from .problems import JSON
+from .sessions import resume_after
+from .sse import EventStream, disconnected, execution_events
+
+router = APIRouter(tags=["executions"])
+PREFIX = "/v1/sessions/{session_id}/executions"
+
+
+@router.post(PREFIX, summary="Run code; `Accept: text/event-stream` streams")
+async def post_execution(
+    session_id: str, body: ExecutionBody, request: Request, house: House
+) -> Response:
+    house.check_language(body.language)
+    session, _ = house.get_or_create(session_id, {"language": body.language})
+    execution = house.execute(session, body.code, body.language, body.timeout_s, body.stdin)
+    wants_stream = "text/event-stream" in request.headers.get("accept", "")
+    leave = _leaver(session, execution) if body.on_disconnect == "interrupt" else None
+    if wants_stream:
+        return EventStream(execution_events(session.log, execution, 0), leave)
+    await _until_done(execution, request)
+    if not execution.finished and leave is not None:
+        leave()
+    return JSON(execution.as_json())
+
+
+async def _until_done(execution: Execution, request: Request) -> None:
+    """Returns when the execution is done or the caller has gone."""
+    if execution.finished:
+        return
+    done = asyncio.ensure_future(execution.done())
+    left = asyncio.ensure_future(disconnected(request.receive))
+    try:
+        await asyncio.wait({done, left}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (done, left):
+            task.cancel()
+
+
+def _leaver(session: Session, execution: Execution) -> Any:
+    def leave() -> None:
+        if not execution.finished:
+            session.stop(execution)
+
+    return leave
+
+
+@router.get(f"{PREFIX}/{{execution_id}}", summary="The execution as it stands")
+async def get_execution(session_id: str, execution_id: str, house: House) -> Response:
+    _, execution = _find(house, session_id, execution_id)
+    return JSON(execution.as_json())
+
+
+@router.get(f"{PREFIX}/{{execution_id}}/events", summary="Its events, as SSE; resumable")
+async def get_events(
+    session_id: str,
+    execution_id: str,
+    house: House,
+    last_event_id: Annotated[str | None, Header()] = None,
+    after: Annotated[int | None, Query(ge=0, description="the same as Last-Event-ID")] = None,
+) -> Response:
+    session, execution = _find(house, session_id, execution_id)
+    return EventStream(execution_events(session.log, execution, resume_after(last_event_id, after) or 0))
+
+
+@router.post(f"{PREFIX}/{{execution_id}}/input", status_code=202, summary="Answer input()")
+async def post_input(session_id: str, execution_id: str, body: InputBody, house: House) -> Response:
+    session, execution = _find(house, session_id, execution_id)
+    session.answer_input(execution, body.value)
+    return JSON(execution.summary(), 202)
+
+
+def _find(house: Any, session_id: str, execution_id: str) -> tuple[Session, Execution]:
+    session = house.get(session_id)
+    execution = session.executions.get(execution_id)
+    if execution is None:
+        raise ExecutionNotFound(f"There is no execution {execution_id[:200]!r} in session {session_id!r}.")
+    return session, execution

@@ -1,0 +1,112 @@
+"""Who may pass: every request and upgrade is checked here, before anything of it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..errors import BodyTooLarge, GatewayError, HostNotAllowed, OriginNotAllowed, Unauthorized
+from .problems import problem
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+# Public by design: they tell nothing, or they are the page that then asks for the token.
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/favicon.ico"})
+OPEN_PREFIXES = ("/static/",)
+
+
+class Guard:
+    """Checks Host (against DNS rebinding), Origin (against other people's pages), token and body size."""
+
+    def __init__(
+        self, app: ASGIApp, token: str, hosts: Iterable[str], origins: Iterable[str], max_body: int
+    ) -> None:
+        self.app = app
+        self.token = _digest(token)
+        self.hosts = frozenset(host.lower() for host in hosts) | LOOPBACK
+        self.origins = frozenset(origins)
+        self.max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        try:
+            self._check(scope)
+        except GatewayError as error:
+            await self._refuse(error, scope, receive, send)
+            return
+        if scope["type"] == "http":
+            await _Limited(self.app, self.max_body)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = _host(headers.get("host", ""))
+        if host not in self.hosts:
+            raise HostNotAllowed(f"This gateway does not answer to the name {host[:200]!r}.")
+        origin = headers.get("origin")
+        if origin is not None and not self._own(origin, headers.get("host", "")):
+            raise OriginNotAllowed(f"Pages of {origin[:200]!r} may not call this gateway.")
+        path = scope["path"]
+        if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
+            return
+        if not hmac.compare_digest(_digest(_presented(scope, headers)), self.token):
+            raise Unauthorized("The token is missing or wrong.")
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > self.max_body:
+            raise BodyTooLarge(f"A request body may have {self.max_body:,} bytes here.", limit=self.max_body)
+
+    def _own(self, origin: str, host: str) -> bool:
+        return origin in self.origins or urlsplit(origin).netloc == host
+
+    async def _refuse(self, error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": error.code})
+            return
+        await problem(error)(scope, receive, send)
+
+
+class _Limited:
+    """A body without a Content-Length is counted as it comes in."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self.app = app
+        self.most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            if message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+                if seen > self.most:
+                    raise BodyTooLarge(f"A request body may have {self.most:,} bytes here.", limit=self.most)
+            return message
+
+        await self.app(scope, counted, send)
+
+
+def _presented(scope: Scope, headers: Headers) -> str:
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() in ("bearer", "token") and value:
+        return value.strip()
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    return query.get("token", [""])[0]
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _host(value: str) -> str:
+    if value.startswith("["):
+        return value[1:].partition("]")[0].lower()
+    return value.rpartition(":")[0].lower() if ":" in value else value.lower()

@@ -1,0 +1,60 @@
+"""The page at `/`, its files, and the two questions that a load balancer asks."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import Path
+
+from fastapi import APIRouter, Response
+from starlette.exceptions import HTTPException
+
+from .deps import House
+from .problems import JSON
+
+router = APIRouter(include_in_schema=False)
+FOLDER = Path(__file__).resolve().parents[1] / "web" / "page"
+
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "frame-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# Outputs are shown in here: scripts may run, but in an origin of their own and with nowhere to go.
+FRAME_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'"
+)
+COMMON = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
+
+
+@router.get("/")
+async def index() -> Response:
+    return _serve("index.html")
+
+
+@router.get("/static/page/{name}")
+async def static(name: str) -> Response:
+    return _serve(name)
+
+
+def _serve(name: str) -> Response:
+    path = FOLDER / name
+    if path.parent != FOLDER or not path.is_file():
+        raise HTTPException(404, "Not found")
+    policy = FRAME_POLICY if name == "frame.html" else PAGE_POLICY
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    kind = "text/javascript" if name.endswith(".js") else kind
+    headers = {**COMMON, "Content-Security-Policy": policy}
+    return Response(path.read_bytes(), headers=headers, media_type=kind)
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    return JSON({"status": "ok"})
+
+
+@router.get("/readyz")
+async def readyz(house: House) -> Response:
+    ready, size = house.warm()
+    # A full house has no room for warm kernels and is ready all the same.
+    status = "ready" if ready >= size or house.live >= house.settings.max_sessions else "starting"
+    return JSON({"status": status, "pool": {"ready": ready, "size": size}}, 200 if status == "ready" else 503)

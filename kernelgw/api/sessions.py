@@ -1,0 +1,88 @@
+"""/v1/sessions: make, look, list, end, interrupt, restart."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Header, Query, Response
+
+from ..errors import BadRequest
+from .deps import House
+from .models import NewSessionBody, SessionBody
+from .problems import JSON
+from .sse import EventStream, session_events
+
+router = APIRouter(tags=["sessions"])
+
+
+@router.put("/v1/sessions/{session_id}", status_code=201, summary="Get or create, by the caller's id")
+async def put_session(
+    session_id: str, house: House, body: Annotated[SessionBody | None, Body()] = None
+) -> Response:
+    session, new = house.get_or_create(session_id, body.model_dump() if body else None)
+    return JSON(session.as_json(), 201 if new else 200)
+
+
+@router.post("/v1/sessions", status_code=201, summary="Create, with an id made here")
+async def post_session(house: House, body: Annotated[NewSessionBody | None, Body()] = None) -> Response:
+    wishes = body.model_dump() if body else {}
+    session, new = house.get_or_create(wishes.pop("id", None), wishes)
+    return JSON(session.as_json(), 201 if new else 200)
+
+
+@router.get("/v1/sessions", summary="List")
+async def list_sessions(house: House) -> Response:
+    return JSON({"sessions": [session.as_json() for session in house.sessions.values()]})
+
+
+@router.get("/v1/sessions/{session_id}", summary="Look")
+async def get_session(session_id: str, house: House) -> Response:
+    return JSON(house.get(session_id).as_json())
+
+
+@router.delete("/v1/sessions/{session_id}", status_code=204, summary="End; its files go too")
+async def delete_session(session_id: str, house: House) -> Response:
+    await house.delete(session_id)
+    return Response(status_code=204)
+
+
+@router.post("/v1/sessions/{session_id}/interrupt", status_code=202, summary="Stop what runs and what waits")
+async def interrupt(session_id: str, house: House) -> Response:
+    session = house.get(session_id)
+    session.interrupt()
+    return JSON(session.as_json(), 202)
+
+
+@router.post("/v1/sessions/{session_id}/restart", status_code=202, summary="Fresh kernel, same files")
+async def restart(session_id: str, house: House) -> Response:
+    session = house.get(session_id)
+    house.restart(session)
+    return JSON(session.as_json(), 202)
+
+
+@router.get("/v1/sessions/{session_id}/events", summary="All events, as SSE; resumable")
+async def events(
+    session_id: str,
+    house: House,
+    last_event_id: Annotated[str | None, Header()] = None,
+    after: Annotated[int | None, Query(ge=0, description="the same as Last-Event-ID")] = None,
+) -> Response:
+    log = house.get(session_id).log
+    start = resume_after(last_event_id, after)
+    return EventStream(session_events(log, log.last if start is None else start))
+
+
+@router.get("/v1/sessions/{session_id}/history", summary="Executions so far, oldest first")
+async def history(
+    session_id: str, house: House, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+) -> Response:
+    executions = list(house.get(session_id).executions.values())[-limit:]
+    return JSON({"executions": [execution.as_json() for execution in executions]})
+
+
+def resume_after(header: str | None, query: int | None) -> int | None:
+    if query is not None or header is None or header == "":
+        return query
+    if not header.isascii() or not header.isdigit() or len(header) > 18:
+        raise BadRequest(f"Last-Event-ID is a number, not {header[:50]!r}.")
+    return int(header)

@@ -1,0 +1,54 @@
+"""The whole house, built top to bottom. Start reading here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from . import __version__
+from .api import executions, pages, problems, sessions
+from .api.guard import Guard
+from .kernel.launcher import Launcher, choose_isolation
+from .sandbox.identity import Identities
+from .sandbox.policy import Limits
+from .sessions.registry import Registry
+from .settings import Settings
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The gateway as an ASGI application. Raises IsolationUnavailable when it could only pretend to isolate."""
+    bwrap = choose_isolation(settings.isolation)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        identities = Identities(settings.uid_first, settings.uid_count)
+        launcher = Launcher(settings.data_dir, bwrap, identities, Limits(settings.memory_bytes))
+        registry = Registry(settings, launcher)
+        app.state.registry = registry
+        try:
+            await registry.open()
+            yield
+        finally:
+            await registry.close()
+
+    app = FastAPI(
+        title="kernelgw",
+        version=__version__,
+        summary="Runs a chat's code in a live, sandboxed Jupyter kernel.",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    problems.install(app)
+    app.include_router(pages.router)
+    app.include_router(sessions.router)
+    app.include_router(executions.router)
+    return Guard(
+        app,
+        token=settings.token,
+        hosts=(settings.host, *settings.allowed_hosts),
+        origins=settings.allowed_origins,
+        max_body=settings.max_body_bytes,
+    )

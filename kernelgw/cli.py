@@ -1,0 +1,90 @@
+"""The `kernelgw` command."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import ipaddress
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import GatewayError
+from .settings import BadSetting, Settings, load
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except (BadSetting, GatewayError) as error:
+        print(f"kernelgw: {error}", file=sys.stderr)
+        if isinstance(error, GatewayError):
+            print(f"kernelgw: {error.hint}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kernelgw", description="Live, sandboxed Jupyter kernels for chats.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="start the gateway"))
+    run = commands.add_parser("run", help="run code and print its outputs live")
+    run.add_argument("file", metavar="FILE|-", help="a file with code, or - for standard input")
+    run.add_argument("--session", help="a session of a running gateway; made if it is new")
+    run.add_argument("--language", default=None)
+    run.add_argument("--url", default=None, help="the gateway (default: the one running here, else one just for this)")
+    run.add_argument("--token", default=os.environ.get("KERNELGW_TOKEN"))
+    run.add_argument("--timeout", type=float, default=None, metavar="S")
+    run.set_defaults(run=_run)
+    return parser
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, help="a TOML file with these options")
+    for option in dataclasses.fields(Settings):
+        flag = "--" + option.name.replace("_", "-")
+        default = "" if option.default is dataclasses.MISSING else f" (default: {option.default!r})"
+        parser.add_argument(flag, default=None, help=option.metadata["help"] + default, metavar=option.name.upper())
+    parser.set_defaults(run=_serve)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    given = {option.name: getattr(arguments, option.name) for option in dataclasses.fields(Settings)}
+    settings = load(given, os.environ, arguments.config)
+    if not settings.token:
+        if not _is_loopback(settings.host):
+            raise BadSetting(
+                f"refusing to listen on {settings.host} without a token: give one with --token or KERNELGW_TOKEN"
+            )
+        settings = dataclasses.replace(settings, token=secrets.token_urlsafe(24))
+    return settings
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from .server import serve
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return serve(_settings(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from .run import run
+
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Everything that can go wrong for a caller, with what to do about it.
+
+    GatewayError
+    ├── Unauthorized          401  no token, or a wrong one
+    ├── HostNotAllowed        421  a Host header that is not this gateway (DNS rebinding)
+    ├── OriginNotAllowed      403  a browser page of somebody else
+    ├── BadRequest            400  the request does not say what it should
+    ├── BodyTooLarge          413
+    ├── UnknownLanguage       400
+    ├── UnknownEnvironment    400
+    ├── SessionNotFound       404
+    ├── ExecutionNotFound     404
+    ├── NotWaitingForInput    409
+    ├── QueueFull             429  too many executions wait in this session
+    ├── HouseFull             503  no room for another session now; Retry-After says when to ask again
+    ├── KernelDidNotStart     503
+    ├── EnvironmentNotBuilt   503
+    └── IsolationUnavailable  503  the sandbox cannot be built here, and pretending is not an option
+
+The API turns each into `{"error": {"code", "message", "hint", "details"}}`. Code that a session runs and that
+raises is not here: that is data.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class GatewayError(Exception):
+    """`message` is one sentence for a person; `hint` is the next step."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    hint: str = "Look at the gateway's log; if it happens again, report it."
+
+    def __init__(self, message: str, hint: str | None = None, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint or self.hint
+        self.details = details
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "error": {"code": self.code, "message": self.message, "hint": self.hint, "details": self.details}
+        }
+
+
+class Unauthorized(GatewayError):
+    code = "unauthorized"
+    status = 401
+    hint = "Send `Authorization: Bearer TOKEN`; the gateway prints its token when it starts."
+
+
+class HostNotAllowed(GatewayError):
+    code = "host_not_allowed"
+    status = 421
+    hint = "Call the gateway by an address it knows, or add the name with --allowed-hosts."
+
+
+class OriginNotAllowed(GatewayError):
+    code = "origin_not_allowed"
+    status = 403
+    hint = "Call from your own server, or add the page's origin with --allowed-origins."
+
+
+class BadRequest(GatewayError):
+    code = "bad_request"
+    status = 400
+    hint = "Compare the request with /docs."
+
+
+class BodyTooLarge(GatewayError):
+    code = "body_too_large"
+    status = 413
+    hint = "Send large data as workspace files, or raise --max-body-bytes."
+
+
+class UnknownLanguage(GatewayError):
+    code = "unknown_language"
+    status = 400
+    hint = "Use one of the languages named in details."
+
+
+class UnknownEnvironment(GatewayError):
+    code = "unknown_environment"
+    status = 400
+    hint = "Use one of the environments named in details, or declare a new one."
+
+
+class SessionNotFound(GatewayError):
+    code = "session_not_found"
+    status = 404
+    hint = "PUT /v1/sessions/{id} creates it; so does running code in it."
+
+
+class ExecutionNotFound(GatewayError):
+    code = "execution_not_found"
+    status = 404
+    hint = "GET /v1/sessions/{id}/history lists the executions that are kept."
+
+
+class NotWaitingForInput(GatewayError):
+    code = "not_waiting_for_input"
+    status = 409
+    hint = "Wait for the input.requested event; run with \"stdin\": true."
+
+
+class QueueFull(GatewayError):
+    code = "queue_full"
+    status = 429
+    hint = "Wait for earlier executions to finish, or interrupt them."
+
+
+class HouseFull(GatewayError):
+    code = "house_full"
+    status = 503
+    hint = "Try again after the time in Retry-After, or end sessions that are not needed."
+
+
+class KernelDidNotStart(GatewayError):
+    code = "kernel_did_not_start"
+    status = 503
+    hint = "Run `kernelgw doctor`, and look at the fork server's log in the data directory."
+
+
+class EnvironmentNotBuilt(GatewayError):
+    code = "environment_not_built"
+    status = 503
+    hint = "Run `make setup`, or `python -m kernelgw.environments build NAME`."
+
+
+class IsolationUnavailable(GatewayError):
+    code = "isolation_unavailable"
+    status = 503
+    hint = "Install bubblewrap (`apt-get install bubblewrap`), or say `--isolation none` on a machine of your own."

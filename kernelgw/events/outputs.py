@@ -1,0 +1,129 @@
+"""An execution's outputs as a notebook would show them, from the same events that readers get. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .translate import Happening
+
+# Of what may be kept, the share for the beginning; the rest is for the newest.
+HEAD_SHARE = 0.25
+
+
+@dataclass(slots=True)
+class Item:
+    """A piece of a stream, or one display, result or error. Replaced in place by display updates."""
+
+    seq: int
+    kind: str
+    data: dict[str, Any]
+    size: int
+
+
+class Outputs:
+    """Grows by `apply`. Beyond `limit` bytes the middle goes, and a line of text says how much."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._head: list[Item] = []
+        self._tail: deque[Item] = deque()
+        self._head_size = 0
+        self._tail_size = 0
+        self._dropped = 0
+        self._clear_next = False
+
+    def apply(self, seq: int, happening: Happening) -> Item | None:
+        """Takes one event in; returns the new item when it made one (so that a display id can find it)."""
+        kind = happening.type
+        if kind == "output.clear":
+            if happening.data["wait"]:
+                self._clear_next = True
+            else:
+                self.clear()
+            return None
+        if kind not in _OUTPUT_TYPES:
+            return None
+        if self._clear_next:
+            self.clear()
+        item = Item(seq, kind, happening.data, happening.size)
+        self._keep(item)
+        return item
+
+    def _keep(self, item: Item) -> None:
+        if not self._tail and self._head_size + item.size <= self.limit * HEAD_SHARE:
+            self._head.append(item)
+            self._head_size += item.size
+            return
+        self._tail.append(item)
+        self._tail_size += item.size
+        while self._tail_size > self.limit - self._head_size and len(self._tail) > 1:
+            gone = self._tail.popleft()
+            self._tail_size -= gone.size
+            self._dropped += gone.size
+
+    def clear(self) -> None:
+        self._head.clear()
+        self._tail.clear()
+        self._head_size = self._tail_size = self._dropped = 0
+        self._clear_next = False
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """nbformat outputs, each with the `seq` of its first event."""
+        return list(self._merged())
+
+    def _merged(self) -> Iterator[dict[str, Any]]:
+        pieces: list[str] = []
+        stream: dict[str, Any] | None = None
+        for item in self._items():
+            if item.kind == "output.stream":
+                if stream is None or stream["name"] != item.data["name"]:
+                    if stream is not None:
+                        yield {**stream, "text": "".join(pieces)}
+                    pieces = []
+                    stream = {"seq": item.seq, "output_type": "stream", "name": item.data["name"]}
+                pieces.append(item.data["text"])
+                continue
+            if stream is not None:
+                yield {**stream, "text": "".join(pieces)}
+                stream = None
+            yield _nbformat(item)
+        if stream is not None:
+            yield {**stream, "text": "".join(pieces)}
+
+    def _items(self) -> Iterator[Item]:
+        yield from self._head
+        if self._dropped:
+            text = f"\n[{self._dropped:,} characters of output left out here: the limit is {self.limit:,}]\n"
+            seq = self._tail[0].seq - 1
+            yield Item(seq, "output.stream", {"name": "stderr", "text": text}, len(text))
+        yield from self._tail
+
+
+def update(item: Item, happening: Happening) -> None:
+    """What `update_display_data` does to an earlier display with the same id."""
+    item.data = {**item.data, "data": happening.data["data"], "metadata": happening.data["metadata"]}
+
+
+def _nbformat(item: Item) -> dict[str, Any]:
+    data = item.data
+    if item.kind == "output.error":
+        return {
+            "seq": item.seq,
+            "output_type": "error",
+            "ename": data["name"],
+            "evalue": data["value"],
+            "traceback": data["traceback"],
+        }
+    output: dict[str, Any] = {"seq": item.seq, "output_type": "display_data"}
+    if item.kind == "output.result":
+        output["output_type"] = "execute_result"
+        output["execution_count"] = data.get("execution_count")
+    output["data"] = data["data"]
+    output["metadata"] = data["metadata"]
+    return output
+
+
+_OUTPUT_TYPES = frozenset({"output.stream", "output.display", "output.result", "output.error"})

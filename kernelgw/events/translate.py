@@ -1,0 +1,130 @@
+"""Jupyter messages to events: one table, one entry for every message type that a kernel may send. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+Content = Mapping[str, Any]
+
+
+class Happening(NamedTuple):
+    """An event before it has a number. `size`: bytes of payload, roughly."""
+
+    type: str
+    data: dict[str, Any]
+    size: int
+
+
+def _stream(content: Content) -> Happening:
+    text = _text(content.get("text"))
+    name = "stderr" if content.get("name") == "stderr" else "stdout"
+    return Happening("output.stream", {"name": name, "text": text}, len(text))
+
+
+def _bundle(type_: str, content: Content) -> Happening:
+    data = {"data": _dict(content.get("data")), "metadata": _dict(content.get("metadata"))}
+    display_id = _dict(content.get("transient")).get("display_id")
+    if display_id is not None:
+        data["display_id"] = str(display_id)
+    return Happening(type_, data, _bundle_size(data["data"]))
+
+
+def _display(content: Content) -> Happening:
+    return _bundle("output.display", content)
+
+
+def _update(content: Content) -> Happening:
+    return _bundle("output.update", content)
+
+
+def _result(content: Content) -> Happening:
+    happening = _bundle("output.result", content)
+    happening.data["execution_count"] = content.get("execution_count")
+    return happening
+
+
+def _clear(content: Content) -> Happening:
+    return Happening("output.clear", {"wait": bool(content.get("wait"))}, 0)
+
+
+def error(content: Content) -> dict[str, Any]:
+    """`{name, value, traceback}` from an error message or an error reply."""
+    lines = content.get("traceback")
+    return {
+        "name": _text(content.get("ename")),
+        "value": _text(content.get("evalue")),
+        "traceback": [_text(line) for line in lines] if isinstance(lines, list) else [],
+    }
+
+
+def _error(content: Content) -> Happening:
+    data = error(content)
+    return Happening("output.error", data, sum(map(len, data["traceback"])) + len(data["value"]))
+
+
+def _input(content: Content) -> Happening:
+    data = {"prompt": _text(content.get("prompt")), "password": bool(content.get("password"))}
+    return Happening("input.requested", data, len(data["prompt"]))
+
+
+def _comm(action: str) -> Callable[[Content], Happening]:
+    def translate(content: Content) -> Happening:
+        data = {"action": action, **{key: value for key, value in content.items() if key != "execution_id"}}
+        return Happening("comm", data, len(str(content.get("data", ""))))
+
+    return translate
+
+
+def _nothing(_: Content) -> None:
+    return None
+
+
+# None as a result: the message steers the execution itself (status, execute_input) or concerns other doors.
+TABLE: Mapping[str, Callable[[Content], Happening | None]] = MappingProxyType(
+    {
+        "stream": _stream,
+        "display_data": _display,
+        "update_display_data": _update,
+        "execute_result": _result,
+        "clear_output": _clear,
+        "error": _error,
+        "input_request": _input,
+        "comm_open": _comm("open"),
+        "comm_msg": _comm("message"),
+        "comm_close": _comm("close"),
+        "status": _nothing,
+        "execute_input": _nothing,
+        "iopub_welcome": _nothing,
+        "debug_event": _nothing,
+        "shutdown_reply": _nothing,
+    }
+)
+
+
+def translate(msg_type: str, content: Content) -> Happening | None:
+    """The event for one iopub or stdin message; None when it makes none or its type is not Jupyter's."""
+    entry = TABLE.get(msg_type)
+    return entry(content) if entry is not None else None
+
+
+def payload(content: Content) -> list[Happening]:
+    """What an execute_reply carries besides: the pager's text (`obj?`) is shown where a notebook opens a pager."""
+    found = []
+    for item in content.get("payload") or ():
+        if isinstance(item, dict) and item.get("source") == "page" and isinstance(item.get("data"), dict):
+            found.append(_bundle("output.display", item))
+    return found
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _bundle_size(data: Mapping[str, Any]) -> int:
+    return sum(len(value) if isinstance(value, str) else len(str(value)) for value in data.values())

@@ -1,0 +1,122 @@
+"""The one set of sockets that the gateway has to a kernel, however many people look at it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from . import wire, zmtp
+from .listeners import connectable
+
+WELCOME = b"kernelgw.welcome"
+log = logging.getLogger("kernelgw.kernel")
+
+
+class Listener(Protocol):
+    """Who gets what a kernel says. Called in the event loop, in order within a channel."""
+
+    def on_iopub(self, message: wire.Message) -> None: ...
+    def on_reply(self, message: wire.Message) -> None: ...
+    def on_input_request(self, message: wire.Message) -> None: ...
+
+
+class KernelClient:
+    """Channels of one kernel. Messages that arrive while nobody listens are dropped."""
+
+    def __init__(self) -> None:
+        self.listener: Listener | None = None
+        self.session = uuid.uuid4().hex
+        self._peers: dict[str, zmtp.Peer] = {}
+        self._welcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lost = asyncio.Event()
+
+    async def connect(self, directory: Path) -> None:
+        """Connects to the listeners there; they may be adopted by the kernel later. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        identity = self.session.encode()
+        for channel, kind, handler in (
+            ("shell", "DEALER", self._on_shell),
+            ("stdin", "DEALER", self._on_stdin),
+            ("control", "DEALER", self._on_control),
+            ("iopub", "SUB", self._on_iopub),
+        ):
+            lost = self._lost.set if channel == "iopub" else _ignore
+            peer = zmtp.Peer(kind, _guarded(handler), lost, identity)
+            self._peers[channel] = peer
+            with connectable(directory / channel) as path:
+                await loop.create_unix_connection(lambda peer=peer: peer, path)  # type: ignore[misc]
+        self._peers["iopub"].send([b"\x01"])
+
+    async def welcomed(self) -> None:
+        """Returns when the kernel has our subscription: from then on no output is missed."""
+        await asyncio.shield(self._welcome)
+
+    async def drained(self, timeout: float) -> None:
+        """Waits until the kernel's output has ended, as it does when its process has; at most `timeout` seconds."""
+        try:
+            await asyncio.wait_for(self._lost.wait(), timeout)
+        except TimeoutError:
+            log.debug("output of an ended kernel stayed open")
+
+    def send(self, channel: str, msg_type: str, msg_id: str, content: Mapping[str, Any]) -> None:
+        self._peers[channel].send(wire.encode(msg_type, msg_id, self.session, content))
+
+    def execute(self, msg_id: str, code: str, allow_stdin: bool) -> None:
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": allow_stdin,
+            "stop_on_error": False,
+        }
+        self.send("shell", "execute_request", msg_id, content)
+
+    def answer_input(self, value: str) -> None:
+        self.send("stdin", "input_reply", uuid.uuid4().hex, {"value": value})
+
+    def close(self) -> None:
+        for peer in self._peers.values():
+            peer.close()
+        if not self._welcome.done():
+            self._welcome.set_exception(ConnectionError("the kernel ended before it was ready"))
+            self._welcome.exception()
+
+    def _on_iopub(self, frames: list[bytes]) -> None:
+        if len(frames) == 1 and frames[0] == WELCOME:
+            if not self._welcome.done():
+                self._welcome.set_result(None)
+            return
+        if self.listener is not None:
+            self.listener.on_iopub(wire.decode(frames))
+
+    def _on_shell(self, frames: list[bytes]) -> None:
+        if self.listener is not None:
+            self.listener.on_reply(wire.decode(frames))
+
+    def _on_stdin(self, frames: list[bytes]) -> None:
+        if self.listener is not None:
+            self.listener.on_input_request(wire.decode(frames))
+
+    def _on_control(self, frames: list[bytes]) -> None:
+        wire.decode(frames)
+
+
+def _guarded(handler: Callable[[list[bytes]], None]) -> Callable[[list[bytes]], None]:
+    """A kernel may say anything; what cannot be understood is dropped and must not cost the connection."""
+
+    def handle(frames: list[bytes]) -> None:
+        try:
+            handler(frames)
+        except wire.Undecodable as error:
+            log.warning("dropped a message from a kernel: %s", error)
+
+    return handle
+
+
+def _ignore() -> None:
+    return None

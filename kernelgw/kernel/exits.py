@@ -1,0 +1,86 @@
+"""Why a kernel ended, in words: a pure function from what is known to a reason and what to do next."""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+FATAL_LINE = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """`cause`: out_of_memory, crashed, killed, exited, deadline, restarted, ended or server_lost.
+    `reason` is a sentence, `hint` the next step."""
+
+    cause: str
+    reason: str
+    hint: str
+    code: int | None = None
+    signal: int | None = None
+
+
+LOST = "Its variables are gone; the next execution starts a fresh kernel."
+
+
+def explain(event: dict[str, Any], wanted: str | None, crash_log: str, host_oom_kills: int) -> Exit:
+    """`event`: the fork server's `exit`; `wanted`: why we ended it ourselves, if we did; `crash_log`: the last
+    that the process wrote to its crash log; `host_oom_kills`: processes that the host killed for memory since
+    this kernel was started. Says only what is known."""
+    code, number = event.get("code"), event.get("signal")
+    if wanted is not None:
+        return _wanted(wanted, code, number)
+    if event.get("server_lost"):
+        return Exit("server_lost", "The fork server that held this kernel ended.", LOST, code, number)
+    if number == signal.SIGKILL:
+        return _killed(host_oom_kills, number)
+    if number is not None:
+        return _crashed(number, crash_log)
+    if code == 0:
+        return Exit("exited", "The code ended its own kernel (exit code 0).", LOST, code)
+    hint = f"The code, or a library, called os._exit({code}). {LOST}"
+    return Exit("exited", f"The kernel's process exited with code {code}.", hint, code)
+
+
+def _wanted(wanted: str, code: int | None, number: int | None) -> Exit:
+    sentences = {
+        "deadline": "It ran past its deadline and did not stop when interrupted, so its kernel was killed.",
+        "restarted": "The kernel was restarted.",
+        "ended": "The session was ended.",
+        "idle": "The session was idle for too long, so its kernel was ended.",
+    }
+    return Exit(wanted, sentences.get(wanted, f"The kernel was ended: {wanted}."), LOST, code, number)
+
+
+def _killed(host_oom_kills: int, number: int) -> Exit:
+    if host_oom_kills:
+        hint = f"Work on less data at once, or give the session more memory. {LOST}"
+        return Exit("out_of_memory", "The machine ran out of memory and ended the kernel.", hint, None, number)
+    return Exit("killed", "Something outside kernelgw killed the kernel (SIGKILL).", LOST, None, number)
+
+
+def _crashed(number: int, crash_log: str) -> Exit:
+    name = _signal_name(number)
+    said = FATAL_LINE.search(crash_log)
+    detail = f": {said.group(1).strip()}" if said else ""
+    hint = f"Native code crashed the interpreter, most often an extension module. {LOST}"
+    return Exit("crashed", f"The kernel crashed ({name}{detail}).", hint, None, number)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def host_oom_kills() -> int:
+    """How many processes this host has killed for memory since it started; 0 where it does not say."""
+    try:
+        with open("/proc/vmstat") as file:
+            counts = dict(line.split() for line in file)
+    except OSError:
+        return 0
+    return int(counts.get("oom_kill", 0))

@@ -1,0 +1,261 @@
+"""Talks to a fork server (kernels/forkserver.py): starts it, asks it, hears what became of its children."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..environments import Environment
+from ..errors import KernelDidNotStart
+from .listeners import connectable, listen
+
+VERSION = 1
+LARGEST_MESSAGE = 128 * 1024
+ANSWER_TIMEOUT_S = 10.0
+# Imports of a whole data stack on a cold disk.
+PRELOAD_TIMEOUT_S = 120.0
+LISTENER_FD = 3
+log = logging.getLogger("kernelgw.forkserver")
+
+Event = dict[str, Any]
+
+
+class ForkServer:
+    """One environment's fork server. Events about a kernel or a sandbox go to whoever watches its id."""
+
+    def __init__(self, environment: Environment, run_dir: Path) -> None:
+        self.environment = environment
+        self.path = run_dir / f"{environment.name}.sock"
+        self.log_path = run_dir / f"{environment.name}.log"
+        self.pid = 0
+        self._socket: socket.socket | None = None
+        self._seq = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Event]] = {}
+        self._watchers: dict[str, Callable[[Event], None]] = {}
+        self._unsent: list[tuple[bytes, list[int]]] = []
+        self.on_lost: Callable[[], None] = lambda: None
+
+    @property
+    def alive(self) -> bool:
+        return self._socket is not None
+
+    async def start(self, stage: Sequence[str]) -> None:
+        """A fresh fork server, with everything preloaded; `stage`: what sandboxes are made of. Raises KernelDidNotStart with the log's end."""
+        await self._stop_leftover()
+        listener = listen(self.path, socket.SOCK_SEQPACKET)
+        try:
+            self.pid = _launch(self.environment, listener, self.log_path)
+            await self._connect()
+        finally:
+            listener.close()
+        try:
+            await self.request(
+                "hello",
+                timeout=PRELOAD_TIMEOUT_S,
+                version=VERSION,
+                stage=list(stage),
+                preload=list(self.environment.preload),
+                variables=dict(self.environment.variables),
+            )
+        except (TimeoutError, ConnectionError, KernelDidNotStart) as error:
+            self.close()
+            raise KernelDidNotStart(
+                f"The fork server of environment {self.environment.name!r} did not come up: {error}",
+                log=_tail(self.log_path),
+            ) from None
+
+    async def _stop_leftover(self) -> None:
+        """One that an earlier gateway left: its kernels belong to nobody now, so it is told to end them."""
+        try:
+            await self._connect()
+        except OSError:
+            self.path.unlink(missing_ok=True)
+            return
+        gone = asyncio.get_running_loop().create_future()
+        self.on_lost = lambda: gone.done() or gone.set_result(None)
+        self._post("stop", {}, [])
+        await asyncio.wait_for(gone, ANSWER_TIMEOUT_S)
+        self.on_lost = lambda: None
+        self.path.unlink(missing_ok=True)
+
+    async def _connect(self) -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sock.setblocking(False)
+        try:
+            with connectable(self.path) as name:
+                sock.connect(name)
+        except BaseException:
+            sock.close()
+            raise
+        self._socket = sock
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._receive)
+
+    async def stop(self) -> None:
+        """Ends the fork server, its sandboxes and its kernels, and waits until it is gone."""
+        if self._socket is None:
+            return
+        gone = asyncio.get_running_loop().create_future()
+        self.on_lost = lambda: gone.done() or gone.set_result(None)
+        self._post("stop", {}, [])
+        try:
+            await asyncio.wait_for(gone, ANSWER_TIMEOUT_S)
+        except TimeoutError:
+            log.warning("the fork server of %s does not stop", self.environment.name)
+        self.close()
+        self.path.unlink(missing_ok=True)
+        await asyncio.to_thread(_collect, self.pid)
+
+    async def request(
+        self, op: str, fds: Sequence[int] = (), timeout: float = ANSWER_TIMEOUT_S, **fields: Any
+    ) -> Event:
+        """Its answer. Raises KernelDidNotStart when it says no, TimeoutError, ConnectionError."""
+        seq = self._post(op, fields, list(fds))
+        answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._answers[seq] = answer
+        try:
+            result = await asyncio.wait_for(answer, timeout)
+        finally:
+            self._answers.pop(seq, None)
+        if not result.get("ok"):
+            raise KernelDidNotStart(f"The fork server refused {op}: {result.get('message')}")
+        return result
+
+    def tell(self, op: str, fds: Sequence[int] = (), **fields: Any) -> None:
+        """A request whose answer does not matter; without effect when the fork server is gone."""
+        if self._socket is not None:
+            self._post(op, fields, list(fds))
+
+    def watch(self, name: str, callback: Callable[[Event], None]) -> None:
+        self._watchers[name] = callback
+
+    def unwatch(self, name: str) -> None:
+        self._watchers.pop(name, None)
+
+    def _post(self, op: str, fields: Mapping[str, Any], fds: list[int]) -> int:
+        if self._socket is None:
+            raise ConnectionError("the fork server is gone")
+        seq = next(self._seq)
+        data = json.dumps({"op": op, "seq": seq, **fields}).encode()
+        if len(data) > LARGEST_MESSAGE:
+            raise ValueError(f"a request of {len(data)} bytes is too large for the fork server")
+        # Copies, since the caller closes its own while a full socket may make these wait.
+        self._unsent.append((data, [os.dup(fd) for fd in fds]))
+        self._flush()
+        return seq
+
+    def _flush(self) -> None:
+        sock = self._socket
+        loop = asyncio.get_running_loop()
+        while sock is not None and self._unsent:
+            data, fds = self._unsent[0]
+            try:
+                socket.send_fds(sock, [data], fds)
+            except BlockingIOError:
+                loop.add_writer(sock.fileno(), self._flush)
+                return
+            except OSError:
+                self._lose()
+                return
+            self._unsent.pop(0)
+            for fd in fds:
+                os.close(fd)
+        if sock is not None:
+            loop.remove_writer(sock.fileno())
+
+    def _receive(self) -> None:
+        while self._socket is not None:
+            try:
+                data = self._socket.recv(LARGEST_MESSAGE)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._lose()
+                return
+            self._heard(json.loads(data))
+
+    def _heard(self, message: Event) -> None:
+        if "event" in message:
+            watcher = self._watchers.get(str(message.get("id")))
+            if watcher is not None:
+                watcher(message)
+            return
+        answer = self._answers.get(message.get("seq") or 0)
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+    def _lose(self) -> None:
+        self.close()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError("the fork server ended"))
+        watchers, self._watchers = self._watchers, {}
+        for name, watcher in watchers.items():
+            watcher({"event": "exit", "id": name, "code": None, "signal": 9, "server_lost": True})
+        self.on_lost()
+
+    def close(self) -> None:
+        if self._socket is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._socket.fileno())
+        loop.remove_writer(self._socket.fileno())
+        self._socket.close()
+        self._socket = None
+        for _, fds in self._unsent:
+            for fd in fds:
+                os.close(fd)
+        self._unsent.clear()
+
+
+def _launch(environment: Environment, listener: socket.socket, log_path: Path) -> int:
+    """Starts it in a session of its own, so that what ends the gateway's terminal does not end the kernels."""
+    # The numeric libraries would start threads on import, and a fork keeps only one of them.
+    variables = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": "/nonexistent",
+        "MALLOC_ARENA_MAX": "2",
+        **dict.fromkeys(SINGLE_THREADED, "1"),
+    }
+    argv = [str(environment.python), "-I", "-X", "frozen_modules=off", str(kernels_folder())]
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    actions = [
+        (os.POSIX_SPAWN_DUP2, listener.fileno(), LISTENER_FD),
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log_path), flags, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    return os.posix_spawn(argv[0], argv, variables, file_actions=actions, setsid=True)
+
+
+SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def _collect(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        log.debug("fork server %d is not our child", pid)
+
+
+def kernels_folder() -> Path:
+    """The `kernels` package: inside this one when installed, beside it in a checkout."""
+    here = Path(__file__).resolve().parents[1]
+    installed = here / "kernels"
+    return installed if installed.is_dir() else here.parent / "kernels"
+
+
+def _tail(path: Path, size: int = 2000) -> str:
+    try:
+        return path.read_bytes()[-size:].decode(errors="replace")
+    except OSError:
+        return ""

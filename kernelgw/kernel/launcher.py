@@ -1,0 +1,320 @@
+"""From "a kernel, please" to one that is sealed, connected and listening; and back to nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ..environments import Environment
+from ..errors import IsolationUnavailable, KernelDidNotStart
+from ..sandbox import bubblewrap
+from ..sandbox.identity import Identities, own
+from ..sandbox.policy import HOME, WORKSPACE, Limits, Policy
+from . import exits
+from .client import KernelClient
+from .forkserver import Event, ForkServer
+from .listeners import CHANNELS, Listeners
+
+START_TIMEOUT_S = 20.0
+# A dead kernel's sockets close with it; a stray copy of one must not hold up the news.
+DRAIN_TIMEOUT_S = 0.1
+CRASH_LOG_BYTES = 8192
+log = logging.getLogger("kernelgw.kernel")
+
+
+class Workspace:
+    """A session's own directory on the host, and the uid it belongs to. Outlives its kernels."""
+
+    def __init__(self, path: Path, uid: int | None) -> None:
+        self.path = path
+        self.uid = uid
+
+
+class Kernel:
+    """A running kernel. `exited` is called once, after its last output has been delivered."""
+
+    def __init__(self, server: ForkServer, workspace: Workspace, sandboxed: bool) -> None:
+        self.id = uuid.uuid4().hex[:12]
+        self.server = server
+        self.workspace = workspace
+        self.sandboxed = sandboxed
+        self.client = KernelClient()
+        self.pid = 0
+        self.exit: exits.Exit | None = None
+        self.exited: Callable[[exits.Exit], None] = lambda _: None
+        self.sealed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._wanted: str | None = None
+        self._oom_kills = exits.host_oom_kills()
+        self._crash_log = b""
+        self._log_fd = -1
+        self._listeners: Listeners | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def environment(self) -> str:
+        return self.server.environment.name
+
+    @property
+    def home(self) -> str:
+        """The workspace as the kernel sees it."""
+        return WORKSPACE if self.sandboxed else str(self.workspace.path)
+
+    def interrupt(self) -> None:
+        self.server.tell("signal", id=self.id, signal=2, group=True)
+
+    def end(self, why: str) -> None:
+        """Kills it and everything in its sandbox; `exited` follows."""
+        if self.exit is not None or self._wanted is not None:
+            return
+        self._wanted = why
+        self.server.tell("signal", id=self.id, signal=9, group=True)
+        if self.sandboxed:
+            self.server.tell("end", id=self.id)
+
+    async def ended(self) -> None:
+        """Returns when nothing is left of it."""
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+
+    # set-up, used by the launcher
+
+    async def open(self, directory: Path) -> tuple[list[int], int]:
+        """Binds and connects its sockets. Returns the fds to hand over, the last being ours to close."""
+        self._listeners = Listeners(directory)
+        read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._log_fd = read
+        asyncio.get_running_loop().add_reader(read, self._hear_crash_log)
+        await self.client.connect(directory)
+        return [*self._listeners.fds(), write], write
+
+    def handed_over(self) -> None:
+        if self._listeners is not None:
+            self._listeners.close()
+
+    def on_event(self, event: Event) -> None:
+        kind = event["event"]
+        if kind == "spawned":
+            self.pid = event["pid"]
+            if not self.sealed.done():
+                self.sealed.set_result(None)
+        elif kind == "spawn_failed" and not self.sealed.done():
+            self.sealed.set_exception(KernelDidNotStart(f"The kernel could not be started: {event['message']}"))
+        elif kind == "exit" and self._ending is None:
+            if self.sandboxed:
+                self.server.tell("end", id=self.id)
+            self._ending = asyncio.create_task(self._finish(event))
+
+    async def _finish(self, event: Event) -> None:
+        await self.client.drained(DRAIN_TIMEOUT_S)
+        self._hear_crash_log()
+        kills = exits.host_oom_kills() - self._oom_kills
+        self.exit = exits.explain(event, self._wanted, self._crash_log.decode(errors="replace"), kills)
+        if not self.sealed.done():
+            self.sealed.set_exception(KernelDidNotStart(self.exit.reason))
+            self.sealed.exception()
+        self.discard()
+        self.exited(self.exit)
+
+    def not_started(self, error: OSError) -> KernelDidNotStart:
+        if isinstance(error, TimeoutError):
+            return KernelDidNotStart(f"The kernel was not ready within {START_TIMEOUT_S:.0f} s.")
+        reason = self.exit.reason if self.exit is not None else str(error)
+        log_end = self._crash_log.decode(errors="replace").strip()
+        log.warning("kernel %s did not start: %s %s", self.id, reason, log_end)
+        return KernelDidNotStart(f"The kernel could not be started: {reason}", log=log_end[-1000:])
+
+    def discard(self) -> None:
+        """Gives back everything on the gateway's side. Safe to call twice."""
+        self.server.unwatch(self.id)
+        self.client.close()
+        if self._listeners is not None:
+            self._listeners.remove()
+            self._listeners = None
+        if self._log_fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._log_fd)
+            os.close(self._log_fd)
+            self._log_fd = -1
+
+    def _hear_crash_log(self) -> None:
+        if self._log_fd < 0:
+            return
+        try:
+            data = os.read(self._log_fd, 65536)
+        except BlockingIOError:
+            return
+        if data:
+            self._crash_log = (self._crash_log + data)[-CRASH_LOG_BYTES:]
+        else:
+            asyncio.get_running_loop().remove_reader(self._log_fd)
+
+
+class Launcher:
+    """Makes kernels. Owns the fork servers and the run directory."""
+
+    def __init__(self, data_dir: Path, bwrap: str | None, identities: Identities, limits: Limits) -> None:
+        self.run_dir = data_dir / "run"
+        self.workspaces = data_dir / "workspaces"
+        self.bwrap = bwrap
+        self.identities = identities
+        self.limits = limits
+        self.etc = self.run_dir / "etc"
+        self._servers: dict[str, ForkServer] = {}
+        self._starting: dict[str, asyncio.Task[ForkServer]] = {}
+
+    def prepare(self) -> None:
+        """The directories; what an earlier gateway left in the run directory goes, save its fork servers."""
+        self.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.workspaces.mkdir(exist_ok=True)
+        # Sessions' uids pass through, to directories whose names they cannot list.
+        self.workspaces.chmod(0o711)
+        for leftover in self.run_dir.iterdir():
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in self.workspaces.iterdir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        if self.bwrap is not None:
+            bubblewrap.write_etc(self.etc)
+
+    async def server(self, environment: Environment) -> ForkServer:
+        """The environment's fork server, started on first use and again after it was lost."""
+        found = self._servers.get(environment.name)
+        if found is not None and found.alive:
+            return found
+        task = self._starting.get(environment.name)
+        if task is None:
+            task = asyncio.create_task(self._start(environment))
+            self._starting[environment.name] = task
+            task.add_done_callback(lambda _: self._starting.pop(environment.name, None))
+        return await asyncio.shield(task)
+
+    async def _start(self, environment: Environment) -> ForkServer:
+        server = ForkServer(environment, self.run_dir)
+        sandboxed = [environment.prefix, *_interpreter_of(environment), self.etc, self.workspaces]
+        await server.start([str(path) for path in sandboxed] if self.bwrap is not None else [])
+        self._servers[environment.name] = server
+        return server
+
+    def new_workspace(self) -> Workspace:
+        uid = self.identities.take() if self.bwrap is not None else None
+        path = self.workspaces / uuid.uuid4().hex
+        path.mkdir(mode=0o700)
+        own(path, uid)
+        return Workspace(path, uid)
+
+    def remove_workspace(self, workspace: Workspace) -> None:
+        shutil.rmtree(workspace.path, ignore_errors=True)
+        self.identities.give_back(workspace.uid)
+
+    async def launch(
+        self, environment: Environment, workspace: Workspace, variables: Mapping[str, str]
+    ) -> Kernel:
+        """A kernel that is sealed and listening. Raises KernelDidNotStart, and leaves nothing behind then."""
+        server = await self.server(environment)
+        kernel = Kernel(server, workspace, self.bwrap is not None)
+        server.watch(kernel.id, kernel.on_event)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await self._spawn(kernel, environment, workspace, variables)
+                await kernel.sealed
+                await kernel.client.welcomed()
+        except BaseException as error:
+            kernel.end("it did not start")
+            kernel.discard()
+            if isinstance(error, OSError):
+                raise kernel.not_started(error) from error
+            raise
+        return kernel
+
+    async def _spawn(
+        self, kernel: Kernel, environment: Environment, workspace: Workspace, variables: Mapping[str, str]
+    ) -> None:
+        if self.bwrap is not None:
+            self._build_sandbox(kernel, environment, workspace)
+        fds, write = await kernel.open(self.run_dir / kernel.id)
+        try:
+            await kernel.server.request(
+                "spawn",
+                fds,
+                id=kernel.id,
+                sandbox=kernel.id if self.bwrap is not None else None,
+                seal={"uid": workspace.uid, "cwd": kernel.home, "limits": self.limits.as_rlimits()},
+                boot={
+                    "driver": "python",
+                    "channels": CHANNELS,
+                    "env": self._variables(environment, workspace, variables),
+                },
+            )
+        finally:
+            os.close(write)
+            kernel.handed_over()
+
+    def _build_sandbox(self, kernel: Kernel, environment: Environment, workspace: Workspace) -> None:
+        policy = Policy(
+            workspace.path,
+            environment.prefix,
+            self.etc,
+            workspace.uid,
+            read_only=_interpreter_of(environment),
+        )
+        parts = bubblewrap.arguments(policy)
+        kernel.server.tell(
+            "sandbox",
+            id=kernel.id,
+            bwrap=self.bwrap,
+            args=parts.before,
+            binds=parts.binds,
+            finish=parts.finish,
+            uid=workspace.uid,
+        )
+
+    def _variables(
+        self, environment: Environment, workspace: Workspace, variables: Mapping[str, str]
+    ) -> dict[str, str]:
+        home = HOME if self.bwrap is not None else str(workspace.path)
+        return {
+            "PATH": f"{environment.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
+            "HOME": home,
+            "USER": "user",
+            "LOGNAME": "user",
+            "SHELL": "/bin/bash",
+            "LANG": "C.UTF-8",
+            "TERM": "xterm-256color",
+            "VIRTUAL_ENV": str(environment.prefix),
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+            "MPLCONFIGDIR": "/tmp/matplotlib" if self.bwrap is not None else str(workspace.path / ".matplotlib"),
+            "PLOTLY_RENDERER": "plotly_mimetype",
+            **environment.variables,
+            **variables,
+        }
+
+    async def stop(self) -> None:
+        """Ends every fork server and with it every kernel."""
+        await asyncio.gather(*(server.stop() for server in self._servers.values()))
+        self._servers.clear()
+
+
+def _interpreter_of(environment: Environment) -> tuple[Path, ...]:
+    """Where the environment's interpreter really lives, unless that is part of /usr anyway."""
+    config = (environment.prefix / "pyvenv.cfg").read_text()
+    home = next((line.partition("=")[2].strip() for line in config.splitlines() if line.startswith("home")), "")
+    prefix = Path(home).parent
+    if not home or prefix.is_relative_to("/usr"):
+        return ()
+    return (prefix,)
+
+
+def choose_isolation(wanted: str) -> str | None:
+    """bubblewrap's path for `auto` and `bubblewrap`, None for `none`. Raises IsolationUnavailable: `auto`
+    never means none."""
+    if wanted == "none":
+        return None
+    if wanted not in ("auto", "bubblewrap"):
+        raise IsolationUnavailable(
+            f"There is no isolation called {wanted!r}.", "Use auto, bubblewrap or none."
+        )
+    return bubblewrap.probe()

@@ -1,0 +1,133 @@
+"""A sandbox as bubblewrap's arguments. Its protection is entirely what is said here: read it as a list."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import IsolationUnavailable
+from .policy import HOME, USER_ID, WORKSPACE, Policy
+
+PROBE_TIMEOUT_S = 10
+
+NAMESPACES = (
+    "--unshare-user",
+    "--unshare-pid",
+    "--unshare-net",
+    "--unshare-ipc",
+    "--unshare-uts",
+    "--unshare-cgroup",
+    "--disable-userns",
+)
+
+PASSWD = f"user:x:{USER_ID}:{USER_ID}:user:{HOME}:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
+ETC = {
+    "passwd": PASSWD,
+    "group": f"user:x:{USER_ID}:\nnogroup:x:65534:\n",
+    "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "resolv.conf": "",
+    "hostname": "sandbox\n",
+}
+ETC_SHARED = ("ssl", "ca-certificates", "fonts", "localtime", "alternatives", "ld.so.cache", "mime.types")
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """In bubblewrap's order: `before`, then the binds (mode, host path, path inside), then `finish`."""
+
+    before: list[str]
+    binds: list[tuple[str, str, str]]
+    finish: list[str]
+
+
+def find() -> str:
+    """The program. Raises IsolationUnavailable with what to install."""
+    program = shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin")
+    if program is None:
+        raise IsolationUnavailable("bubblewrap is not installed, so sessions cannot be sandboxed.")
+    return program
+
+
+def probe() -> str:
+    """Builds a throw-away sandbox for real. Returns the program; raises IsolationUnavailable with its words."""
+    program = find()
+    command = [program, *NAMESPACES, "--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib"]
+    command += ["--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev", "/usr/bin/true"]
+    result = subprocess.run(command, env={}, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S)
+    if result.returncode != 0:
+        raise IsolationUnavailable(
+            f"bubblewrap is installed but cannot build a sandbox here: {result.stderr.strip()}",
+            "Allow unprivileged user namespaces (in a container also setns and an unmasked /proc), "
+            "or say `--isolation none` on a machine of your own.",
+        )
+    return program
+
+
+def arguments(policy: Policy) -> Arguments:
+    """Named parts only; everything else of the host is absent. The root and /dev end up read-only."""
+    before = [
+        *NAMESPACES,
+        *("--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"),
+        *("--uid", str(USER_ID), "--gid", str(USER_ID), "--hostname", "sandbox"),
+        *("--ro-bind", "/usr", "/usr"),
+        *_usr_merged(),
+        *("--proc", "/proc", "--dev", "/dev"),
+        *_sized("/dev/shm", policy.shm_bytes, "1777"),
+        *_sized("/tmp", policy.tmp_bytes, "1777"),
+        *_sized(HOME, policy.home_bytes, "700"),
+    ]
+    binds = [
+        ("ro", str(policy.etc), "/etc"),
+        ("ro", str(policy.environment), str(policy.environment)),
+        ("rw", str(policy.workspace), WORKSPACE),
+        *(("ro", str(path), str(path)) for path in policy.read_only),
+    ]
+    return Arguments(before, binds, ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE])
+
+
+def _sized(path: str, size: int, mode: str) -> tuple[str, ...]:
+    return ("--perms", mode, "--size", str(size), "--tmpfs", path)
+
+
+def _usr_merged() -> list[str]:
+    found = []
+    for name in ("bin", "sbin", "lib", "lib64", "lib32"):
+        path = Path("/", name)
+        if path.is_symlink():
+            found += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            found += ["--ro-bind", str(path), str(path)]
+    return found
+
+
+def write_etc(folder: Path) -> None:
+    """The /etc that every sandbox shares: generated, so that it tells nothing of the host."""
+    folder.mkdir(mode=0o755, exist_ok=True)
+    for name, text in ETC.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o644)
+    for name in ETC_SHARED:
+        source, target = Path("/etc", name), folder / name
+        if target.exists() or not source.exists():
+            continue
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True, ignore=_private)
+        else:
+            shutil.copyfile(source, target)
+            target.chmod(0o644)
+
+
+def _private(folder: str, names: list[str]) -> list[str]:
+    """Keys and whatever others may not read stay where they are."""
+    return [name for name in names if name == "private" or not _readable_by_all(Path(folder, name))]
+
+
+def _readable_by_all(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & 0o004)
+    except OSError:
+        return False

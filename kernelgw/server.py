@@ -1,0 +1,97 @@
+"""`kernelgw serve`: the socket, the lock on the data directory, the announcement, the orderly end."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from .app import create_app
+from .errors import GatewayError
+from .settings import BadSetting, Settings
+
+RUNNING = "gateway.json"
+
+
+def serve(settings: Settings) -> int:
+    """Runs until a signal. Raises BadSetting, GatewayError."""
+    settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+    lock = _lock(settings.data_dir)
+    app = create_app(settings)
+    sock = _bind(settings.host, settings.port)
+    url = f"http://{_shown(settings.host)}:{sock.getsockname()[1]}"
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=3,
+    )
+    server = _Server(config, settings, url)
+    try:
+        server.run(sockets=[sock])
+    finally:
+        (settings.data_dir / RUNNING).unlink(missing_ok=True)
+        os.close(lock)
+    return 0 if server.started else 1
+
+
+class _Server(uvicorn.Server):
+    """Says that it is there once it really is: after the lifespan has started everything."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings, url: str) -> None:
+        super().__init__(config)
+        self._settings = settings
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.started:
+            return
+        path = self._settings.data_dir / RUNNING
+        # For `kernelgw run` of the same user; nobody else may read the token.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w") as file:
+            json.dump({"url": self._url, "token": self._settings.token, "pid": os.getpid()}, file)
+        print(f"\n  kernelgw is running: {self._url}/?token={self._settings.token}\n", flush=True)
+        if self._settings.isolation == "none":
+            print("  WARNING: --isolation none: code runs as this user, unprotected.\n", file=sys.stderr, flush=True)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise BadSetting(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    sock.listen(2048)
+    return sock
+
+
+def _lock(data_dir: Path) -> int:
+    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise GatewayError(
+            f"Another gateway uses {data_dir}.", "Stop it, or give this one its own with --data-dir."
+        ) from None
+    return descriptor
+
+
+def _shown(host: str) -> str:
+    if host in ("0.0.0.0", "::"):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,1 @@
+"""One chat, one session: its kernel, its executions in order, its events."""

@@ -1,0 +1,108 @@
+"""One run of one cell: what was asked, what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from ..events.outputs import Outputs
+
+
+class Status(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    TIMED_OUT = "timed_out"
+    KILLED = "killed"
+
+
+FINISHED = frozenset(Status) - {Status.QUEUED, Status.RUNNING}
+
+
+@dataclass(eq=False)
+class Execution:
+    """Also the state of its run: `entered` once the kernel has begun it, `idle` and `reply` as they come in."""
+
+    session_id: str
+    code: str
+    language: str
+    outputs: Outputs
+    timeout_s: float | None = None
+    stdin: bool = False
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    status: Status = Status.QUEUED
+    execution_count: int | None = None
+    error: dict[str, Any] | None = None
+    state_lost: bool = False
+    first_seq: int = 0
+    last_seq: int = 0
+    entered: bool = False
+    idle: bool = False
+    reply: dict[str, Any] | None = None
+    waiting_for_input: bool = False
+    stopping: Status | None = None
+    timer: asyncio.TimerHandle | None = None
+    _started: float | None = None
+    _started_at: datetime | None = None
+    _duration: float | None = None
+    _done: list[asyncio.Future[None]] = field(default_factory=list)
+
+    @property
+    def finished(self) -> bool:
+        return self.status in FINISHED
+
+    def start(self) -> None:
+        self.status = Status.RUNNING
+        self._started = time.monotonic()
+        self._started_at = datetime.now(UTC)
+
+    def finish(self, status: Status) -> None:
+        """Wakes whoever waits in `done`. Called once."""
+        self.status = status
+        if self._started is not None:
+            self._duration = time.monotonic() - self._started
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        waiting, self._done = self._done, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def done(self) -> None:
+        if not self.finished:
+            future = asyncio.get_running_loop().create_future()
+            self._done.append(future)
+            await future
+
+    def duration(self) -> float | None:
+        if self._duration is None and self._started is not None:
+            return time.monotonic() - self._started
+        return self._duration
+
+    def summary(self) -> dict[str, Any]:
+        """The execution object without its outputs."""
+        duration = self.duration()
+        return {
+            "id": self.id,
+            "session_id": self.session_id,
+            "language": self.language,
+            "status": self.status.value,
+            "execution_count": self.execution_count,
+            "error": self.error,
+            "started_at": self._started_at.isoformat() if self._started_at else None,
+            "duration_s": round(duration, 6) if duration is not None else None,
+            "state_lost": self.state_lost,
+            "artifacts": [],
+            "files": [],
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.summary(), "code": self.code, "outputs": self.outputs.as_json()}

@@ -1,0 +1,87 @@
+"""Warm kernels, ready before anyone asks; and the limit on how many are started at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from ..environments import Environment
+from ..errors import GatewayError
+from ..kernel.exits import Exit
+from ..kernel.launcher import Kernel, Launcher, Workspace
+
+# After a failed start, so that a broken environment does not spin.
+RETRY_S = 5.0
+log = logging.getLogger("kernelgw.pool")
+
+
+class Pool:
+    """Keeps `size` warm kernels of one environment, each in a sandbox and workspace of its own."""
+
+    def __init__(self, launcher: Launcher, environment: Environment, size: int, starting: asyncio.Semaphore) -> None:
+        self.size = size
+        self.environment = environment
+        self._launcher = launcher
+        self._starting = starting
+        self._ready: deque[Kernel] = deque()
+        self._refill: asyncio.Task[None] | None = None
+        self._closed = False
+        self.room: Callable[[], bool] = lambda: True
+
+    @property
+    def ready(self) -> int:
+        return len(self._ready)
+
+    def take(self) -> Kernel | None:
+        """A warm kernel, or None; either way the pool refills itself."""
+        while self._ready:
+            kernel = self._ready.popleft()
+            if kernel.exit is None:
+                self.refill()
+                return kernel
+        self.refill()
+        return None
+
+    async def launch(self, workspace: Workspace, variables: dict[str, str]) -> Kernel:
+        """A kernel in an existing workspace: the cold way. Waits its turn when many are starting."""
+        async with self._starting:
+            return await self._launcher.launch(self.environment, workspace, variables)
+
+    def refill(self) -> None:
+        if not self._closed and self._refill is None and len(self._ready) < self.size:
+            self._refill = asyncio.create_task(self._fill())
+
+    async def _fill(self) -> None:
+        try:
+            while len(self._ready) < self.size and self.room() and not self._closed:
+                await self._add()
+        except GatewayError as error:
+            log.warning("the pool of %s is not refilled: %s", self.environment.name, error.message)
+            await asyncio.sleep(RETRY_S)
+        finally:
+            self._refill = None
+
+    async def _add(self) -> None:
+        workspace = self._launcher.new_workspace()
+        try:
+            kernel = await self.launch(workspace, {})
+        except BaseException:
+            self._launcher.remove_workspace(workspace)
+            raise
+        kernel.exited = lambda exit_: self._died(kernel, exit_)
+        self._ready.append(kernel)
+
+    def _died(self, kernel: Kernel, exit_: Exit) -> None:
+        log.warning("a warm kernel of %s ended: %s", self.environment.name, exit_.reason)
+        if kernel in self._ready:
+            self._ready.remove(kernel)
+        self._launcher.remove_workspace(kernel.workspace)
+        self.refill()
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._refill is not None:
+            self._refill.cancel()
+            await asyncio.gather(self._refill, return_exceptions=True)

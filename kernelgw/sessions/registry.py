@@ -1,0 +1,196 @@
+"""All sessions: found, created once, given kernels, put to sleep when idle, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from ..environments import EnvironmentInvalid, EnvironmentMissing, EnvironmentUnknown, declared, find
+from ..errors import (
+    BadRequest,
+    EnvironmentNotBuilt,
+    HouseFull,
+    SessionNotFound,
+    UnknownEnvironment,
+    UnknownLanguage,
+)
+from ..kernel.launcher import Kernel, Launcher
+from ..settings import Settings
+from .execution import Execution
+from .lifecycle import State
+from .pool import Pool
+from .session import Plan, Session
+
+ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+LANGUAGES = ("python",)
+LIVE = frozenset({State.STARTING, State.IDLE, State.BUSY})
+RETRY_AFTER_S = 5
+CULL_INTERVAL_S = 1.0
+
+
+class Registry:
+    """Also the source of kernels for its sessions."""
+
+    def __init__(self, settings: Settings, launcher: Launcher) -> None:
+        self.settings = settings
+        self.launcher = launcher
+        self.sessions: dict[str, Session] = {}
+        self._pools: dict[str, Pool] = {}
+        self._starting = asyncio.Semaphore(settings.max_starting)
+        self._culler: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Starts the default environment and its pool. Raises GatewayError."""
+        self.launcher.prepare()
+        pool = self.pool(self.settings.environment)
+        await self.launcher.server(pool.environment)
+        pool.refill()
+        self._culler = asyncio.create_task(self._cull())
+
+    async def close(self) -> None:
+        if self._culler is not None:
+            self._culler.cancel()
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        await asyncio.gather(*(self.delete(name) for name in list(self.sessions)))
+        await self.launcher.stop()
+
+    # sessions
+
+    def get(self, name: str) -> Session:
+        session = self.sessions.get(name)
+        if session is None:
+            raise SessionNotFound(f"There is no session {name!r}.")
+        return session
+
+    def get_or_create(self, name: str | None, wishes: dict[str, Any] | None = None) -> tuple[Session, bool]:
+        """The session and whether it is new. Raises BadRequest, UnknownLanguage, UnknownEnvironment, HouseFull."""
+        if name is not None and (found := self.sessions.get(name)) is not None:
+            return found, False
+        name = str(uuid.uuid4()) if name is None else name
+        if ID.fullmatch(name) is None:
+            raise BadRequest(
+                f"{name[:200]!r} cannot be a session's id.", "Use 1 to 128 letters, digits, dots, dashes or underscores."
+            )
+        plan = self._plan(wishes or {})
+        self.check_language(plan.language)
+        self.admit()
+        session = Session(name, plan, self)
+        self.sessions[name] = session
+        return session, True
+
+    def _plan(self, wishes: dict[str, Any]) -> Plan:
+        settings = self.settings
+        environment = wishes.get("environment") or settings.environment
+        self.pool(environment)
+        idle = wishes.get("idle_timeout_s")
+        return Plan(
+            language=wishes.get("language") or LANGUAGES[0],
+            environment=environment,
+            variables=dict(wishes.get("env") or {}),
+            cwd=wishes.get("cwd") or "",
+            idle_timeout_s=settings.idle_timeout_s if idle is None else float(idle),
+            timeout_s=settings.timeout_s,
+            grace_s=settings.grace_s,
+            output_bytes=settings.output_bytes,
+            log_bytes=settings.log_bytes,
+            history_length=settings.history_length,
+            max_queued=settings.max_queued,
+        )
+
+    @staticmethod
+    def check_language(language: str | None) -> None:
+        if language is not None and language not in LANGUAGES:
+            raise UnknownLanguage(f"There is no language {language!r} here.", languages=list(LANGUAGES))
+
+    async def delete(self, name: str) -> None:
+        session = self.get(name)
+        await session.end()
+        self.sessions.pop(name, None)
+        if session.workspace is not None:
+            self.launcher.remove_workspace(session.workspace)
+
+    def execute(
+        self, session: Session, code: str, language: str | None, timeout_s: float | None, stdin: bool
+    ) -> Execution:
+        """Runs code in a session. Raises HouseFull when it needs a kernel and there is no room, QueueFull."""
+        if session.state is State.DEAD:
+            self.admit()
+        return session.execute(code, language, timeout_s, stdin)
+
+    def restart(self, session: Session) -> None:
+        if session.state is State.DEAD:
+            self.admit()
+        session.restart()
+
+    def warm(self) -> tuple[int, int]:
+        """Warm kernels there are, and should be."""
+        return sum(pool.ready for pool in self._pools.values()), sum(pool.size for pool in self._pools.values())
+
+    # kernels
+
+    def pool(self, environment: str) -> Pool:
+        """The environment's pool. Only the default one keeps warm kernels. Raises Unknown/NotBuilt."""
+        found = self._pools.get(environment)
+        if found is not None:
+            return found
+        data_dir: Path = self.settings.data_dir
+        try:
+            built = find(environment, data_dir)
+        except EnvironmentUnknown as error:
+            names = sorted(declared(data_dir))
+            raise UnknownEnvironment(str(error), environments=names) from None
+        except (EnvironmentMissing, EnvironmentInvalid) as error:
+            raise EnvironmentNotBuilt(str(error)) from None
+        size = self.settings.pool_size if environment == self.settings.environment else 0
+        pool = Pool(self.launcher, built, size, self._starting)
+        pool.room = lambda: self.live + pool.ready < self.settings.max_sessions
+        self._pools[environment] = pool
+        return pool
+
+    async def take(self, session: Session) -> Kernel:
+        """A kernel for a session: warm if it has no workspace yet, else started in the one it has."""
+        pool = self.pool(session.plan.environment)
+        if session.workspace is None:
+            kernel = pool.take()
+            if kernel is not None:
+                session.workspace = kernel.workspace
+                _claim(kernel, session.plan)
+                return kernel
+            session.workspace = self.launcher.new_workspace()
+        kernel = await pool.launch(session.workspace, session.plan.variables)
+        _claim(kernel, session.plan)
+        return kernel
+
+    @property
+    def live(self) -> int:
+        """Sessions that have a kernel or are about to."""
+        return sum(1 for session in self.sessions.values() if session.state in LIVE)
+
+    def admit(self) -> None:
+        """Called before a session gets something to do that it needs a kernel for. Raises HouseFull."""
+        if self.live >= self.settings.max_sessions:
+            raise HouseFull(
+                f"All {self.settings.max_sessions} places for live sessions are taken.", retry_after_s=RETRY_AFTER_S
+            )
+
+    # housekeeping
+
+    async def _cull(self) -> None:
+        while True:
+            await asyncio.sleep(CULL_INTERVAL_S)
+            now = time.monotonic()
+            for session in list(self.sessions.values()):
+                limit = session.plan.idle_timeout_s
+                if limit and session.state is State.IDLE and session.quiet and now - session.active_at > limit:
+                    session.sleep("idle")
+
+
+def _claim(kernel: Kernel, plan: Plan) -> None:
+    """Makes a kernel the session's. Sent ahead of the first cell on the same socket, so it needs no waiting."""
+    if plan.variables or plan.cwd:
+        cwd = str(Path(kernel.home, plan.cwd)) if plan.cwd else None
+        kernel.client.send("shell", "claim_request", uuid.uuid4().hex, {"env": plan.variables, "cwd": cwd})

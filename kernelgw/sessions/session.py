@@ -1,0 +1,431 @@
+"""A session: executions one after another in one live kernel, told as events.
+
+Driven by callbacks rather than a task: what a kernel says is handled where it arrives, which keeps a trivial
+cell at one hop from the socket to the waiting request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from ..errors import GatewayError, NotWaitingForInput, QueueFull
+from ..events import translate
+from ..events.log import EventLog
+from ..events.outputs import Item, Outputs, update
+from ..kernel.exits import Exit
+from ..kernel.launcher import Kernel, Workspace
+from ..kernel.wire import Message
+from .execution import Execution, Status
+from .lifecycle import State, move
+
+# The reply and `idle` come by different sockets. After one of them, the other is owed within this time.
+STRAGGLER_S = 1.0
+MOST_DISPLAY_IDS = 10_000
+log = logging.getLogger("kernelgw.session")
+
+
+class KernelSource(Protocol):
+    """Where a session gets its kernels. Raises GatewayError when there is none to be had."""
+
+    async def take(self, session: Session) -> Kernel: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a session was asked to be."""
+
+    language: str
+    environment: str
+    variables: dict[str, str] = field(default_factory=dict)
+    cwd: str = ""
+    idle_timeout_s: float = 0.0
+    timeout_s: float = 0.0
+    grace_s: float = 5.0
+    output_bytes: int = 64 << 20
+    log_bytes: int = 64 << 20
+    history_length: int = 1000
+    max_queued: int = 100
+
+
+class Session:
+    """Get-or-create makes one of these. All methods are called in the event loop; none blocks it."""
+
+    def __init__(self, id_: str, plan: Plan, source: KernelSource) -> None:
+        self.id = id_
+        self.plan = plan
+        self.state = State.DEAD
+        self.reason: str | None = None
+        self.kernel: Kernel | None = None
+        self.workspace: Workspace | None = None
+        self.log = EventLog(plan.log_bytes)
+        self.executions: OrderedDict[str, Execution] = OrderedDict()
+        self.created_at = datetime.now(UTC)
+        self.active_at = time.monotonic()
+        self.generation = 0
+        self._source = source
+        self._queue: deque[Execution] = deque()
+        self._current: Execution | None = None
+        self._displays: OrderedDict[str, list[Item]] = OrderedDict()
+        self._starting: asyncio.Task[None] | None = None
+        self._lost: str | None = None
+        self._loop = asyncio.get_running_loop()
+
+    # what doors call
+
+    def execute(
+        self, code: str, language: str | None = None, timeout_s: float | None = None, stdin: bool = False
+    ) -> Execution:
+        """Queues a cell; it starts now if nothing is before it. Raises QueueFull."""
+        if len(self._queue) >= self.plan.max_queued:
+            raise QueueFull(f"{len(self._queue)} executions are waiting in this session already.")
+        limit = self.plan.timeout_s if timeout_s is None else timeout_s
+        execution = Execution(
+            self.id,
+            code,
+            language or self.plan.language,
+            Outputs(self.plan.output_bytes),
+            timeout_s=limit or None,
+            stdin=stdin,
+        )
+        execution.first_seq = self.log.last + 1
+        self.executions[execution.id] = execution
+        self._forget_old()
+        self._queue.append(execution)
+        self.touch()
+        self._pump()
+        return execution
+
+    def interrupt(self) -> None:
+        """Stops the running cell and drops those that wait, as people mean by stop. No effect when idle."""
+        self._cancel_queue(Status.INTERRUPTED, "Interrupted before it started.")
+        if self._current is not None:
+            self._stop_current(Status.INTERRUPTED)
+
+    def stop(self, execution: Execution) -> None:
+        """Stops one execution, wherever it is: its caller has gone and wanted that."""
+        if execution is self._current:
+            self._stop_current(Status.INTERRUPTED)
+        elif execution in self._queue:
+            self._queue.remove(execution)
+            self._not_run(execution, Status.INTERRUPTED, "Its caller left before it started.")
+
+    def answer_input(self, execution: Execution, value: str) -> None:
+        if not execution.waiting_for_input or self.kernel is None:
+            raise NotWaitingForInput("This execution is not waiting for input.")
+        execution.waiting_for_input = False
+        self.kernel.client.answer_input(value)
+        self.touch()
+
+    def restart(self) -> None:
+        """A fresh kernel: variables go, files stay. What runs is killed, what waits is dropped."""
+        self._cancel_queue(Status.KILLED, "The kernel was restarted before it ran.")
+        self.touch()
+        if self.kernel is not None:
+            self.kernel.exited = self._restarted
+            self.kernel.end("restarted")
+        elif self.state is State.DEAD:
+            self._start()
+
+    def _restarted(self, exit_: Exit) -> None:
+        self._kernel_exited(exit_)
+        if self.state is State.DEAD:
+            self._start()
+
+    def sleep(self, why: str) -> None:
+        """Gives the kernel up; the session stays and gets a new one when it is used again."""
+        if self.kernel is not None:
+            self.kernel.end(why)
+
+    async def end(self) -> None:
+        """The end of the session; returns when nothing of its kernel is left."""
+        if self.state is State.ENDED:
+            return
+        kernel = self.kernel
+        self._cancel_queue(Status.KILLED, "The session was ended.")
+        if self._starting is not None:
+            self._starting.cancel()
+        if kernel is not None:
+            gone = self._loop.create_future()
+            earlier = kernel.exited
+
+            def exited(exit_: Exit) -> None:
+                earlier(exit_)
+                if not gone.done():
+                    gone.set_result(None)
+
+            kernel.exited = exited
+            kernel.end("ended")
+            await gone
+        self._become(State.ENDED, "ended")
+        self.log.close()
+
+    def touch(self) -> None:
+        self.active_at = time.monotonic()
+
+    @property
+    def quiet(self) -> bool:
+        return self._current is None and not self._queue and self._starting is None
+
+    def as_json(self) -> dict[str, Any]:
+        kernel = self.kernel
+        return {
+            "id": self.id,
+            "state": self.state.value,
+            "reason": self.reason,
+            "language": self.plan.language,
+            "environment": self.plan.environment,
+            "created_at": self.created_at.isoformat(),
+            "idle_s": round(time.monotonic() - self.active_at, 3),
+            "executions": len(self.executions),
+            "queued": len(self._queue),
+            "running": self._current.id if self._current else None,
+            "last_seq": self.log.last,
+            "generation": self.generation,
+            "kernel": {"id": kernel.id, "pid": kernel.pid} if kernel else None,
+        }
+
+    # the kernel's life
+
+    def _start(self) -> None:
+        self._become(State.STARTING, self._lost)
+        self._starting = asyncio.create_task(self._take_kernel())
+
+    async def _take_kernel(self) -> None:
+        try:
+            kernel = await self._source.take(self)
+        except GatewayError as error:
+            self._starting = None
+            self._become(State.DEAD, error.message)
+            self._fail_queue(error)
+            return
+        except asyncio.CancelledError:
+            self._starting = None
+            raise
+        self._starting = None
+        self.kernel = kernel
+        self.generation += 1
+        kernel.client.listener = self
+        kernel.exited = self._kernel_exited
+        if kernel.exit is not None:
+            self._kernel_exited(kernel.exit)
+            return
+        self._become(State.IDLE)
+        self._pump()
+
+    def _kernel_exited(self, exit_: Exit) -> None:
+        kernel, self.kernel = self.kernel, None
+        if kernel is not None:
+            kernel.client.listener = None
+        self._lost = exit_.reason
+        self._displays.clear()
+        if self.state is not State.ENDED:
+            self._become(State.DEAD, exit_.reason)
+        execution = self._current
+        if execution is not None:
+            status = execution.stopping if exit_.cause == "deadline" else Status.KILLED
+            execution.error = {"name": "KernelDied", "value": exit_.reason, "traceback": [], "hint": exit_.hint}
+            execution.state_lost = True
+            self._complete(execution, status or Status.KILLED)
+        self._cancel_queue(Status.KILLED, f"Not run, since the kernel ended before: {exit_.reason}")
+
+    # the queue
+
+    def _pump(self) -> None:
+        if self._current is not None or not self._queue:
+            return
+        if self.kernel is not None and self.state is State.IDLE:
+            self._begin(self._queue.popleft())
+        elif self.state is State.DEAD and self._starting is None:
+            self._start()
+
+    def _begin(self, execution: Execution) -> None:
+        assert self.kernel is not None
+        self._current = execution
+        execution.start()
+        execution.first_seq = self.log.last + 1
+        if self._lost is not None and self.generation > 1:
+            data = {"state": State.STARTING.value, "reason": f"{self._lost} Variables were lost."}
+            self.log.append("session.state", data, execution.id)
+        self._lost = None
+        self._become(State.BUSY)
+        started = {"code": execution.code, "language": execution.language}
+        self.log.append("execution.started", started, execution.id, len(execution.code))
+        if execution.timeout_s:
+            execution.timer = self._loop.call_later(execution.timeout_s, self._deadline, execution)
+        self.kernel.client.execute(execution.id, execution.code, execution.stdin)
+
+    def _deadline(self, execution: Execution) -> None:
+        if self._current is not execution:
+            return
+        self._stop_current(Status.TIMED_OUT)
+        execution.timer = self._loop.call_later(self.plan.grace_s, self._overdue, execution)
+
+    def _overdue(self, execution: Execution) -> None:
+        if self._current is execution and self.kernel is not None:
+            self.kernel.end("deadline")
+
+    def _stop_current(self, why: Status) -> None:
+        execution = self._current
+        if execution is None or self.kernel is None:
+            return
+        execution.stopping = why
+        # Before the kernel has entered the cell it ignores interrupts; `execute_input` says that it has.
+        if execution.entered:
+            self.kernel.interrupt()
+
+    def _maybe_complete(self, execution: Execution) -> None:
+        if execution.idle and execution.reply is not None:
+            self._settle(execution)
+        elif self._current is execution:
+            self._loop.call_later(STRAGGLER_S, self._straggler, execution)
+
+    def _straggler(self, execution: Execution) -> None:
+        if self._current is execution:
+            log.info("execution %s: completed without its %s", execution.id, "idle" if execution.reply else "reply")
+            self._settle(execution)
+
+    def _settle(self, execution: Execution) -> None:
+        reply = execution.reply or {}
+        for happening in translate.payload(reply):
+            self._output(execution, happening)
+        if reply.get("execution_count") is not None:
+            execution.execution_count = reply["execution_count"]
+        failed = reply.get("status") != "ok"
+        if failed:
+            execution.error = translate.error(reply)
+        self._complete(execution, _outcome(execution, failed))
+
+    def _complete(self, execution: Execution, status: Status) -> None:
+        """Exactly once for each execution, and the last event that it has."""
+        if execution.finished:
+            return
+        execution.waiting_for_input = False
+        execution.finish(status)
+        self.touch()
+        if self._current is execution:
+            self._current = None
+            if self.state is State.BUSY:
+                self._become(State.IDLE)
+        event = self.log.append("execution.completed", execution.summary(), execution.id)
+        execution.last_seq = event.seq
+        self._pump()
+
+    def _cancel_queue(self, status: Status, why: str) -> None:
+        waiting, self._queue = self._queue, deque()
+        for execution in waiting:
+            self._not_run(execution, status, why)
+
+    def _not_run(self, execution: Execution, status: Status, why: str) -> None:
+        execution.error = {"name": "NotRun", "value": why, "traceback": []}
+        self._complete(execution, status)
+
+    def _fail_queue(self, error: GatewayError) -> None:
+        waiting, self._queue = self._queue, deque()
+        for execution in waiting:
+            execution.error = {"name": "KernelDidNotStart", "value": error.message, "traceback": [], "hint": error.hint}
+            execution.state_lost = self.generation > 0
+            self._complete(execution, Status.KILLED)
+
+    # what the kernel says
+
+    def on_iopub(self, message: Message) -> None:
+        kind = message.msg_type
+        execution = self._of(message)
+        if kind == "status":
+            if execution is self._current and execution is not None:
+                if message.content.get("execution_state") == "idle":
+                    execution.idle = True
+                    self._maybe_complete(execution)
+            return
+        if kind == "execute_input":
+            self._entered(execution, message)
+            return
+        happening = translate.translate(kind, message.content)
+        if happening is not None:
+            self._output(execution, happening)
+
+    def on_reply(self, message: Message) -> None:
+        execution = self._of(message)
+        if message.msg_type == "execute_reply" and execution is not None and execution is self._current:
+            execution.reply = message.content
+            self._maybe_complete(execution)
+
+    def on_input_request(self, message: Message) -> None:
+        execution = self._of(message)
+        happening = translate.translate(message.msg_type, message.content)
+        if happening is not None and execution is not None and execution is self._current:
+            execution.waiting_for_input = True
+            self.log.append(happening.type, happening.data, execution.id)
+
+    def _of(self, message: Message) -> Execution | None:
+        current = self._current
+        if current is not None and current.id == message.parent_id:
+            return current
+        return self.executions.get(message.parent_id)
+
+    def _entered(self, execution: Execution | None, message: Message) -> None:
+        if execution is None or execution is not self._current:
+            return
+        execution.entered = True
+        execution.execution_count = message.content.get("execution_count")
+        if execution.stopping is not None and self.kernel is not None:
+            self.kernel.interrupt()
+
+    def _output(self, execution: Execution | None, happening: translate.Happening) -> None:
+        if execution is not None and not execution.finished:
+            event = self.log.append(happening.type, happening.data, execution.id, happening.size)
+        else:
+            # From a thread that outlived its cell: the cell is over, so it is the session's, and says whose.
+            if execution is not None:
+                happening.data["late_execution_id"] = execution.id
+            event = self.log.append(happening.type, happening.data, None, happening.size)
+        if happening.type == "output.update":
+            for item in self._displays.get(happening.data.get("display_id", ""), ()):
+                update(item, happening)
+        elif execution is not None:
+            item = execution.outputs.apply(event.seq, happening)
+            if item is not None and (display_id := happening.data.get("display_id")):
+                self._remember_display(display_id, item)
+
+    def _remember_display(self, display_id: str, item: Item) -> None:
+        self._displays.setdefault(display_id, []).append(item)
+        while len(self._displays) > MOST_DISPLAY_IDS:
+            self._displays.popitem(last=False)
+
+    # small things
+
+    def _become(self, state: State, reason: str | None = None) -> None:
+        self.state = move(self.state, state)
+        self.reason = reason
+        data: dict[str, Any] = {"state": state.value}
+        if reason is not None:
+            data["reason"] = reason
+        self.log.append("session.state", data)
+
+    def _forget_old(self) -> None:
+        while len(self.executions) > self.plan.history_length:
+            oldest = next(iter(self.executions.values()))
+            if not oldest.finished:
+                return
+            del self.executions[oldest.id]
+
+
+def _outcome(execution: Execution, failed: bool) -> Status:
+    if execution.stopping is Status.TIMED_OUT:
+        return Status.TIMED_OUT
+    if not failed:
+        return Status.COMPLETED
+    if execution.stopping is not None and execution.error and execution.error["name"] in INTERRUPT_NAMES:
+        return execution.stopping
+    return Status.FAILED
+
+
+# An awaiting cell is interrupted by cancelling it.
+INTERRUPT_NAMES = frozenset({"KeyboardInterrupt", "CancelledError", ""})
+

@@ -1,0 +1,101 @@
+"""Every option once: name, type, default, help. Command line, environment, TOML file and docs come from here."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+PREFIX = "KERNELGW_"
+
+
+class BadSetting(ValueError):
+    """An option with a value that it cannot have; the message names both."""
+
+
+def _option(default: Any, help_: str) -> Any:
+    return field(default=default, metadata={"help": help_})
+
+
+def _default_data_dir() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/kernelgw")
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
+    return Path(base, "kernelgw")
+
+
+@dataclass(frozen=True)
+class Settings:
+    host: str = _option("127.0.0.1", "address to listen on; beyond loopback a token must be given")
+    port: int = _option(8000, "port to listen on; 0 picks a free one")
+    data_dir: Path = field(
+        default_factory=_default_data_dir, metadata={"help": "where sockets, logs and workspaces are kept"}
+    )
+    token: str = _option("", "what callers must send; made at random and printed when empty")
+    isolation: str = _option("auto", "auto, bubblewrap or none; auto stops when no sandbox can be built")
+    environment: str = _option("default", "the environment of sessions that name none")
+    pool_size: int = _option(2, "warm kernels kept ready in the default environment; 0 for none")
+    max_sessions: int = _option(64, "live kernels at most; beyond that the answer is 503 with Retry-After")
+    max_starting: int = _option(4, "kernels started at the same time; others wait their turn")
+    max_queued: int = _option(100, "executions that may wait in one session")
+    idle_timeout_s: float = _option(3600.0, "a session idle for longer loses its kernel, not its files; 0 for never")
+    timeout_s: float = _option(600.0, "deadline of an execution that names none; 0 for none")
+    grace_s: float = _option(5.0, "between a deadline's interrupt and the kill")
+    memory_bytes: int = _option(4 << 30, "memory of a kernel's process")
+    max_body_bytes: int = _option(16 << 20, "largest request body")
+    output_bytes: int = _option(64 << 20, "output kept of one execution; beyond it the middle is left out")
+    log_bytes: int = _option(64 << 20, "events kept of one session, for readers that come later or are slow")
+    history_length: int = _option(1000, "executions kept of one session")
+    allowed_hosts: tuple[str, ...] = _option((), "further Host names to answer to, comma separated")
+    allowed_origins: tuple[str, ...] = _option((), "web origins whose pages may call, comma separated")
+    uid_first: int = _option(1_870_000, "as root: first host uid for sessions")
+    uid_count: int = _option(10_000, "as root: number of host uids for sessions")
+
+
+def names() -> tuple[str, ...]:
+    return tuple(option.name for option in fields(Settings))
+
+
+def load(given: Mapping[str, Any], environ: Mapping[str, str], config: Path | None = None) -> Settings:
+    """`given` (from the command line; None means not given) wins over `environ` over the TOML file.
+
+    Raises BadSetting.
+    """
+    values: dict[str, Any] = {}
+    if config is not None:
+        values.update(_from_file(config))
+    for name in names():
+        if (text := environ.get(PREFIX + name.upper())) is not None:
+            values[name] = text
+    values.update({name: value for name, value in given.items() if value is not None})
+    return Settings(**{name: _convert(name, value) for name, value in values.items()})
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadSetting(f"{path}: {error}") from None
+    if unknown := table.keys() - set(names()):
+        raise BadSetting(f"{path}: no option is called {', '.join(sorted(unknown))}")
+    return table
+
+
+def _convert(name: str, value: Any) -> Any:
+    kind = next(str(option.type) for option in fields(Settings) if option.name == name)
+    try:
+        if kind == "int":
+            return int(value)
+        if kind == "float":
+            return float(value)
+        if kind == "Path":
+            return Path(value).expanduser().absolute()
+        if kind.startswith("tuple"):
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(part.strip() for part in parts if part.strip())
+        return str(value)
+    except (TypeError, ValueError):
+        raise BadSetting(f"{name} cannot be {value!r}; it is a {kind}") from None

@@ -1,0 +1,198 @@
+"""Forking and following kernels: from the request to the exit, keyed by the kernel's id and never by pid."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+from . import drivers, linux
+from .channel import close_all
+from .sandboxes import Sandbox
+from .seal import Seal, enter, seal
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Boot(BaseException):
+    """Raised in the sealed child, all the way out of the fork server's stack, with what it is to become."""
+
+    def __init__(self, boot: dict[str, Any], fds: list[int]) -> None:
+        self.boot = boot
+        self.fds = fds
+
+    def become(self) -> NoReturn:
+        drivers.run(self.boot, self.fds)
+
+
+@dataclass
+class Kernel:
+    """One forked kernel. `pid` is 0 until the sealed process has reported."""
+
+    id: str
+    sandbox: str | None
+    pid: int = 0
+    middle: int = 0
+    status_fd: int = -1
+    report: bytes = b""
+
+
+class Children:
+    """All kernels of this server. Everything that happens to one is told as an event."""
+
+    def __init__(self, selector: selectors.BaseSelector, tell: Tell) -> None:
+        self.selector = selector
+        self.tell = tell
+        self.kernels: dict[str, Kernel] = {}
+        self._wake, self._woken = socket.socketpair()
+
+    def watch_signals(self) -> None:
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        self.selector.register(self._woken, selectors.EVENT_READ, self._drain)
+
+    def _drain(self, _: Any) -> None:
+        try:
+            while self._woken.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def expect(self, kernel_id: str, sandbox: str | None) -> Kernel:
+        """Takes a kernel into the books before it is forked. Raises ValueError when the id is taken."""
+        if kernel_id in self.kernels:
+            raise ValueError(f"kernel {kernel_id} exists")
+        kernel = self.kernels[kernel_id] = Kernel(kernel_id, sandbox)
+        return kernel
+
+    def fork(self, kernel: Kernel, request: dict[str, Any], fds: list[int], box: Sandbox | None) -> None:
+        """Forks now; closes `fds` here. Raises Boot in the child."""
+        spec = Seal.parse(request["seal"])
+        if box is not None:
+            spec = replace(spec, pid=box.pid, namespaces=box.namespaces)
+        read, write = os.pipe2(os.O_CLOEXEC)
+        middle = os.fork()
+        if middle == 0:
+            _middle(spec, request["boot"], fds, write)
+        os.close(write)
+        close_all(fds)
+        kernel.middle = middle
+        kernel.status_fd = read
+        self.selector.register(read, selectors.EVENT_READ, lambda _: self._reported(kernel))
+
+    def _reported(self, kernel: Kernel) -> None:
+        piece = os.read(kernel.status_fd, 65536)
+        kernel.report += piece
+        if piece:
+            return
+        self.selector.unregister(kernel.status_fd)
+        os.close(kernel.status_fd)
+        kernel.status_fd = -1
+        facts: dict[str, Any] = {}
+        for line in kernel.report.splitlines():
+            facts.update(json.loads(line))
+        kernel.pid = facts.get("pid", 0)
+        if facts.get("sealed"):
+            self.tell({"event": "spawned", "id": kernel.id, "pid": kernel.pid})
+        else:
+            self._failed(kernel, facts.get("error", "the child ended before it was sealed"))
+
+    def _failed(self, kernel: Kernel, why: str) -> None:
+        self.kernels.pop(kernel.id, None)
+        if kernel.pid:
+            _kill(kernel.pid, signal.SIGKILL)
+        self.tell({"event": "spawn_failed", "id": kernel.id, "message": why})
+
+    def ended(self, pid: int, status: int, usage: Any) -> None:
+        """A child was collected: tell, if it is a kernel of ours."""
+        kernel = next((k for k in self.kernels.values() if k.pid == pid), None)
+        if kernel is None:
+            # Its exit may be seen before its own report: read that first.
+            waiting = [k for k in self.kernels.values() if k.status_fd >= 0]
+            for candidate in waiting:
+                self._drain_report(candidate)
+            kernel = next((k for k in self.kernels.values() if k.pid == pid), None)
+        if kernel is None:
+            return
+        del self.kernels[kernel.id]
+        code = os.waitstatus_to_exitcode(status)
+        self.tell(
+            {
+                "event": "exit",
+                "id": kernel.id,
+                "pid": pid,
+                "code": code if code >= 0 else None,
+                "signal": -code if code < 0 else None,
+                "core": os.WCOREDUMP(status),
+                "cpu_s": usage.ru_utime + usage.ru_stime,
+                "peak_kb": usage.ru_maxrss,
+            }
+        )
+
+    def _drain_report(self, kernel: Kernel) -> None:
+        os.set_blocking(kernel.status_fd, False)
+        while kernel.status_fd >= 0:
+            try:
+                self._reported(kernel)
+            except BlockingIOError:
+                return
+
+    def signal(self, kernel_id: str, number: int, group: bool) -> bool:
+        kernel = self.kernels.get(kernel_id)
+        if kernel is None or not kernel.pid:
+            return False
+        return _kill(kernel.pid, number, group)
+
+    def abandon(self, sandbox_id: str, why: str) -> None:
+        """Kernels whose sandbox is gone before they were forked will never report; say so."""
+        for kernel in list(self.kernels.values()):
+            if kernel.sandbox == sandbox_id and not kernel.middle:
+                self._failed(kernel, why)
+
+    def kill_all(self) -> None:
+        for kernel in self.kernels.values():
+            if kernel.pid:
+                _kill(kernel.pid, signal.SIGKILL)
+
+
+def _kill(pid: int, number: int, group: bool = False) -> bool:
+    try:
+        if group:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _middle(spec: Seal, boot: dict[str, Any], fds: list[int], status: int) -> NoReturn:
+    """Joins the sandbox, forks the process that stays (pid namespaces take only children) and leaves."""
+    try:
+        enter(spec)
+        if spec.pid is None:
+            _report(status, {"pid": os.getpid()})
+            linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        elif pid := os.fork():
+            _report(status, {"pid": pid})
+            os._exit(0)
+        *kept, status = seal(spec, [*fds, status])
+        _report(status, {"sealed": True})
+        os.close(status)
+    except BaseException as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        _report(status, {"error": f"{type(error).__name__}: {error} ({last.name})"})
+        os._exit(70)
+    raise Boot(boot, kept)
+
+
+def _report(fd: int, fact: dict[str, Any]) -> None:
+    os.write(fd, json.dumps(fact).encode() + b"\n")

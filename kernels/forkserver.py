@@ -1,0 +1,247 @@
+"""The fork server: one an environment, started clean, that forks kernels in milliseconds.
+
+It is `exec`ed with an empty environment and fd 3 as its listening socket, stays single-threaded, imports
+what the environment preloads, freezes the heap and then only forks, reaps, signals and reports. It holds no
+secret, no event loop, no ZeroMQ context and runs no user code. It outlives the gateway: kernels are its
+children, so they keep running while a gateway restarts, and what happened meanwhile is told at `hello`.
+
+Requests are JSON objects with `op` and `seq`; each is answered once with the same `seq`:
+
+| op      | with                                                | answer, and later events                        |
+|---------|-----------------------------------------------------|-------------------------------------------------|
+| hello   | version, stage, preload, variables                  | version, pid, sandboxes, kernels, exits so far   |
+| sandbox | id, bwrap, args, binds, finish, uid, gid            | ok; `sandbox_exit`                              |
+| spawn   | id, sandbox or null, seal, boot + fds               | ok; `spawned`, then `exit`, or `spawn_failed`   |
+| signal  | id, signal, group                                   | ok, or `gone`                                   |
+| end     | id of a sandbox                                     | ok; `exit` of all inside, `sandbox_exit`        |
+| stop    |                                                     | ok, then everything is killed and the server ends |
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from . import channel, linux, sandboxes
+from .children import Boot, Children
+from .stage import Stage
+
+LISTENER_FD = 3
+# Without a gateway for this long, nobody is coming back for the kernels.
+ORPHAN_GRACE_S = 900.0
+
+
+class ForkServer:
+    """Answers requests one after another; whatever can wait is an event of the selector."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.selector = selectors.DefaultSelector()
+        self.clients: dict[int, socket.socket] = {}
+        self.children = Children(self.selector, self.tell)
+        self.stage = Stage()
+        self.sandboxes: dict[str, sandboxes.Sandbox] = {}
+        self.unheard: list[dict[str, Any]] = []
+        self.ready = False
+        self.stopping = False
+        self.alone_since = time.monotonic()
+        self._ops: dict[str, Callable[[dict[str, Any], list[int]], dict[str, Any]]] = {
+            "hello": self.hello,
+            "sandbox": self.sandbox,
+            "spawn": self.spawn,
+            "signal": self.signal,
+            "end": self.end,
+            "stop": self.stop,
+        }
+
+    def run(self) -> None:
+        """Serves until told to stop. Raises Boot in a forked child, so that the child leaves this stack."""
+        self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
+        self.children.watch_signals()
+        while not self.stopping:
+            for key, _ in self.selector.select(timeout=60):
+                key.data(key.fileobj)
+            self.reap()
+            if not self.clients and time.monotonic() - self.alone_since > ORPHAN_GRACE_S:
+                self.stopping = True
+        self.kill_all()
+
+    def accept(self, _: Any) -> None:
+        client, _address = self.listener.accept()
+        client.setblocking(False)
+        self.clients[client.fileno()] = client
+        self.selector.register(client, selectors.EVENT_READ, self.serve)
+
+    def serve(self, client: socket.socket) -> None:
+        try:
+            received = channel.receive(client)
+        except BlockingIOError:
+            return
+        except channel.Malformed as error:
+            self.answer(client, {"ok": False, "error": "malformed", "message": str(error)})
+            return
+        except OSError:
+            received = None
+        if received is None:
+            self.forget(client)
+            return
+        request, fds = received
+        answer = self.perform(request, fds)
+        # Not in a `finally`: a Boot passes here in the child, where these numbers are other files by now.
+        channel.close_all(fds)
+        self.answer(client, {"seq": request.get("seq"), **answer})
+
+    def perform(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        op = self._ops.get(str(request.get("op")))
+        if op is None:
+            return {"ok": False, "error": "unknown_op", "message": f"no op {request.get('op')!r}"}
+        try:
+            return {"ok": True, **op(request, fds)}
+        except Exception as error:
+            return {"ok": False, "error": "failed", "message": f"{type(error).__name__}: {error}"}
+
+    def answer(self, client: socket.socket, message: dict[str, Any]) -> None:
+        try:
+            channel.send(client, message)
+        except OSError:
+            # A gateway that does not read its socket is as good as gone; it asks again at its next hello.
+            self.forget(client)
+
+    def forget(self, client: socket.socket) -> None:
+        if self.clients.pop(client.fileno(), None) is None:
+            return
+        self.selector.unregister(client)
+        client.close()
+        self.alone_since = time.monotonic()
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """To every gateway there is; kept for the next hello when there is none."""
+        if not self.clients:
+            self.unheard.append(event)
+            del self.unheard[:-10_000]
+        for client in list(self.clients.values()):
+            self.answer(client, event)
+
+    # requests
+
+    def hello(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
+        if request["version"] != channel.VERSION:
+            raise ValueError(f"this fork server speaks version {channel.VERSION}")
+        if not self.ready:
+            from .preload import prepare
+
+            self.stage.set(request["stage"])
+            prepare(request["preload"], request["variables"])
+            self.ready = True
+            gc.collect()
+            gc.freeze()
+        unheard, self.unheard = self.unheard, []
+        return {
+            "version": channel.VERSION,
+            "pid": os.getpid(),
+            "python": sys.version.split()[0],
+            "kernels": {kernel.id: kernel.pid for kernel in self.children.kernels.values()},
+            "sandboxes": {box.id: box.pid for box in self.sandboxes.values()},
+            "unheard": unheard,
+        }
+
+    def sandbox(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
+        box = sandboxes.build(str(request["id"]), request, self.stage)
+        self.sandboxes[box.id] = box
+        self.selector.register(box.ready_fd, selectors.EVENT_READ, lambda _: self.sandbox_spoke(box))
+        return {}
+
+    def sandbox_spoke(self, box: sandboxes.Sandbox) -> None:
+        self.selector.unregister(box.ready_fd)
+        try:
+            box.read_ready()
+        except (ChildProcessError, OSError, ValueError, KeyError) as error:
+            self.drop_sandbox(box, f"{error}")
+            return
+        waiting, box.waiting = box.waiting, []
+        for action in waiting:
+            action()
+
+    def spawn(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        name = request.get("sandbox")
+        box = None if name is None else self.sandboxes[name]
+        kernel = self.children.expect(str(request["id"]), name)
+        owned = [os.dup(fd) for fd in fds]
+        if box is None or box.up:
+            self.children.fork(kernel, request, owned, box)
+        else:
+            box.waiting.append(lambda: self.children.fork(kernel, request, owned, box))
+        return {}
+
+    def signal(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
+        return {"gone": not self.children.signal(request["id"], int(request["signal"]), bool(request["group"]))}
+
+    def end(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
+        box = self.sandboxes.get(request["id"])
+        if box is not None:
+            self.drop_sandbox(box, "ended")
+        return {"gone": box is None}
+
+    def stop(self, _request: dict[str, Any], _fds: list[int]) -> dict[str, Any]:
+        self.stopping = True
+        return {}
+
+    # endings
+
+    def drop_sandbox(self, box: sandboxes.Sandbox, why: str) -> None:
+        if self.sandboxes.pop(box.id, None) is None:
+            return
+        if not box.up and box.ready_fd >= 0:
+            self.selector.unregister(box.ready_fd)
+        box.kill()
+        # bubblewrap's own parent, this process, must collect it; inside, the kernel has killed everything.
+        box.process.wait()
+        box.close()
+        self.children.abandon(box.id, why)
+        self.tell({"event": "sandbox_exit", "id": box.id, "reason": why})
+
+    def reap(self) -> None:
+        """Collects whatever ended; unknown pids are orphans of kernels that became ours as subreaper."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            box = next((box for box in self.sandboxes.values() if box.process.pid == pid), None)
+            if box is not None:
+                box.process.returncode = os.waitstatus_to_exitcode(status)
+                self.drop_sandbox(box, "the sandbox's holder ended")
+            else:
+                self.children.ended(pid, status, usage)
+
+    def kill_all(self) -> None:
+        for box in list(self.sandboxes.values()):
+            self.drop_sandbox(box, "stopped")
+        self.children.kill_all()
+        self.reap()
+
+
+def main() -> None:
+    linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+    linux.prctl(linux.PR_SET_DUMPABLE, 0)
+    linux.set_process_name("kgw-forkserver")
+    os.chdir("/")
+    listener = socket.socket(fileno=LISTENER_FD)
+    os.set_inheritable(LISTENER_FD, False)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    server = ForkServer(listener)
+    try:
+        server.run()
+    except Boot as boot:
+        # The parent's objects must not be closed by this child's collector: its fds are sealed already.
+        boot.become()

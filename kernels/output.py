@@ -1,0 +1,271 @@
+"""One queue for all that a kernel says, so that order is kept between print, stderr, displays and C code.
+
+Writers only append; a single thread gathers, merges and sends. That thread owns the socket, because a
+signal handler that raises in the middle of a multipart send would tear the message in two.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextvars
+import io
+import os
+import select
+import threading
+import time
+from collections import deque
+from typing import Any
+
+import zmq
+from jupyter_client.session import Session, extract_header
+
+from .linux import fflush_all
+
+# Text waits this long for more of its kind; the first piece after a pause does not wait.
+GATHER_S = 0.03
+# A writer that is this far ahead of the sending thread is held back.
+MOST_QUEUED = 20_000
+LARGEST_TEXT = 1 << 18
+PIPE_READ = 1 << 16
+MOST_READS = 16
+
+Header = dict[str, Any]
+
+
+class Output:
+    """The iopub socket of a kernel as everybody else sees it: `send_multipart` and text by stream name."""
+
+    def __init__(self, socket: Any, session: Session, log_fd: int) -> None:
+        self._socket = socket
+        self._session = session
+        self._log_fd = log_fd
+        self._pid = os.getpid()
+        self._queue: deque[tuple[str, Any, Any]] = deque()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._awake = False
+        self._room = threading.Condition()
+        self._closing: zmq.Context[Any] | None = None
+        self._pipes: dict[int, str] = {}
+        self._decoders: dict[int, codecs.IncrementalDecoder] = {}
+        self._pipe_lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="Output", daemon=True)
+        self.parent: Header = {}
+        self.thread = self._thread
+        for name, fd in (("stdout", 1), ("stderr", 2)):
+            read, write = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(read, False)
+            os.dup2(write, fd, inheritable=True)
+            os.close(write)
+            self._pipes[read] = name
+            self._decoders[read] = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def mine(self) -> bool:
+        """False in a process that user code forked."""
+        return self._pid == os.getpid()
+
+    def become_child(self) -> None:
+        """After a fork by user code: the thread is not here, so text goes to the pipes that the kernel reads."""
+        self._pid = -1
+
+    # what writers call
+
+    def text(self, name: str, parent: Header, text: str) -> None:
+        self._queue.append((name, parent, text))
+        if not self._awake:
+            self._ring()
+        if len(self._queue) > MOST_QUEUED:
+            self._wait_for_room()
+
+    def send_multipart(self, parts: list[Any], *_: Any, **__: Any) -> None:
+        if not self.mine():
+            return
+        self._queue.append(("", None, parts))
+        self._ring()
+
+    def send(self, part: Any, *_: Any, **__: Any) -> None:
+        self.send_multipart([part])
+
+    def flush(self) -> None:
+        """Sends soon what is queued. Needs no waiting: whatever is queued later arrives later."""
+        if self._queue and self._queue[-1][0]:
+            self._queue.append(("", None, None))
+            self._ring()
+
+    def drain_pipes(self) -> None:
+        """Queues what C code and subprocesses have written so far."""
+        with self._pipe_lock:
+            for fd, name in self._pipes.items():
+                # Bounded: a background process may write faster than this can read.
+                for _ in range(MOST_READS):
+                    data = self._read(fd)
+                    if not data:
+                        break
+                    self._queue.append((name, self.parent, self._decoders[fd].decode(data)))
+
+    def finish(self, context: zmq.Context[Any] | None) -> None:
+        """Sends everything, waits until libzmq has handed it over, and stops the thread. At most a second."""
+        fflush_all()
+        self.drain_pipes()
+        self._closing = context
+        self._ring()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=1.0)
+
+    def _ring(self) -> None:
+        self._awake = True
+        os.eventfd_write(self._wake, 1)
+
+    def _wait_for_room(self) -> None:
+        if threading.current_thread() is self._thread:
+            return
+        with self._room:
+            while len(self._queue) > MOST_QUEUED // 2 and self._thread.is_alive():
+                self._ring()
+                self._room.wait(0.1)
+
+    @staticmethod
+    def _read(fd: int) -> bytes:
+        try:
+            return os.read(fd, PIPE_READ)
+        except BlockingIOError:
+            return b""
+
+    # the thread
+
+    def _run(self) -> None:
+        poll = select.poll()
+        for fd in (self._wake, *self._pipes):
+            poll.register(fd, select.POLLIN)
+        sent_at = 0.0
+        while self._closing is None:
+            self._take(poll.poll())
+            self._gather(poll, sent_at + GATHER_S)
+            self._awake = False
+            self._send_all()
+            sent_at = time.monotonic()
+        self._send_all()
+        self._socket.close(linger=500)
+
+    def _take(self, ready: list[tuple[int, int]]) -> None:
+        for fd, _ in ready:
+            if fd == self._wake:
+                os.eventfd_read(fd)
+        if any(fd != self._wake for fd, _ in ready):
+            self.drain_pipes()
+
+    def _gather(self, poll: select.poll, until: float) -> None:
+        """Lets text pile up until then, unless something that should not wait is behind it.
+
+        While awake, writers of text do not ring: only messages, flushes and a full queue do.
+        """
+        while self._only_text() and (left := until - time.monotonic()) > 0:
+            self._take(poll.poll(left * 1000))
+
+    def _only_text(self) -> bool:
+        queue = self._queue
+        return bool(queue) and bool(queue[-1][0]) and self._closing is None and len(queue) < MOST_QUEUED // 4
+
+    def _send_all(self) -> None:
+        queue = self._queue
+        while queue:
+            name, parent, item = queue.popleft()
+            if name:
+                pieces, size = [item], len(item)
+                while queue and queue[0][0] == name and queue[0][1] is parent and size < LARGEST_TEXT:
+                    piece = queue.popleft()[2]
+                    pieces.append(piece)
+                    size += len(piece)
+                self._send_text(name, parent, "".join(pieces))
+            elif item is not None:
+                self._socket.send_multipart(item)
+        with self._room:
+            self._room.notify_all()
+
+    def _send_text(self, name: str, parent: Header, text: str) -> None:
+        message = self._session.msg("stream", {"name": name, "text": text}, parent=parent)
+        try:
+            parts = self._session.serialize(message)
+        except (UnicodeEncodeError, ValueError, TypeError):
+            # A lone surrogate is a legal str and no legal UTF-8.
+            message["content"]["text"] = text.encode(errors="replace").decode()
+            parts = self._session.serialize(message)
+        self._socket.send_multipart([b"stream." + name.encode(), *parts])
+
+
+class Stream(io.TextIOBase):
+    """sys.stdout or sys.stderr of a kernel."""
+
+    encoding = "utf-8"
+    errors = "replace"
+
+    def __init__(self, output: Output, name: str, fd: int) -> None:
+        super().__init__()
+        self._output = output
+        self.name = name
+        self._fd = fd
+        self._parent: contextvars.ContextVar[Header] = contextvars.ContextVar(f"parent_of_{name}")
+
+    @property
+    def parent_header(self) -> Header:
+        return self._parent.get(self._output.parent)
+
+    def set_parent(self, parent: dict[str, Any]) -> None:
+        header = extract_header(parent)
+        self._output.parent = header
+        self._parent.set(header)
+
+    def set_thread_parent(self, parent: dict[str, Any]) -> Any:
+        return self._parent.set(extract_header(parent))
+
+    def reset_thread_parent(self, token: Any) -> None:
+        self._parent.reset(token)
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if text:
+            if self._output._pid < 0:
+                os.write(self._fd, text.encode(errors="replace"))
+            else:
+                self._output.text(self.name, self._parent.get(self._output.parent), text)
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        if self._output._pid >= 0:
+            self._output.flush()
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def isatty(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def buffer(self) -> Any:
+        return _Bytes(self)
+
+
+class _Bytes(io.RawIOBase):
+    """`sys.stdout.buffer`: bytes in, text out."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        raw = bytes(data)
+        self._stream.write(raw.decode(errors="replace"))
+        return len(raw)

@@ -1,0 +1,1 @@
+"""The Python kernel: ipykernel on the chassis."""

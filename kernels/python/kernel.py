@@ -1,0 +1,112 @@
+"""ipykernel's own kernel, built in the fork server without a transport and attached in the forked child."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from typing import Any, NoReturn
+
+from ipykernel.ipkernel import IPythonKernel
+from IPython.core.profiledir import ProfileDir
+from traitlets.config import Config
+
+from ..chassis import Chassis
+from ..linux import set_process_name
+
+
+class _NoSubshells:
+    """Stands where ipykernel looks for its shell channel thread; there is none, and no subshells."""
+
+    def __init__(self) -> None:
+        self.parent_thread = threading.main_thread()
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class PythonKernel(IPythonKernel):
+    """ipykernel with its waits taken out: output order is kept by one queue, so nothing needs a flush."""
+
+    # The sleep and the two flushes per cell that it follows were there to let output overtake the reply.
+    _execute_sleep = 0.0
+    chassis: Chassis | None = None
+
+    @property
+    def _supports_kernel_subshells(self) -> bool:
+        return False
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(shell_channel_thread=_NoSubshells(), **kwargs)
+        self.shell_handlers["claim_request"] = self.claim_request
+
+    async def claim_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Makes a pooled kernel the session's own: its variables of the environment and its directory."""
+        content = parent["content"]
+        os.environ.update(content.get("env", {}))
+        if cwd := content.get("cwd"):
+            os.makedirs(cwd, exist_ok=True)
+            os.chdir(cwd)
+        self.session.send(stream, "claim_reply", {"status": "ok"}, parent, ident=ident)
+
+    def _publish_status(self, status: str, channel: str, parent: Any = None) -> None:
+        if status == "idle" and channel == "shell" and self.chassis is not None:
+            self.chassis.end_of_request()
+        super()._publish_status(status, channel, parent)
+
+
+def build() -> PythonKernel:
+    """The interpreter state, once a fork server: shell, formatters, comm manager. No thread, no socket."""
+    config = Config()
+    # A history file would show one chat's code to the next; In and Out need no database.
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "Linux"
+    log = logging.getLogger("kernelgw.kernel")
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
+    # Imported here because the kernel would do so: with debugpy it is the slowest import of all.
+    import ipykernel.debugger  # noqa: F401
+
+    # IPython wants a directory of its own; `run` makes the same one inside the sandbox.
+    os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="ipython-")
+    profile = ProfileDir(location=os.path.join(os.environ["IPYTHONDIR"], "profile"))
+    atexit.register(shutil.rmtree, os.environ["IPYTHONDIR"], ignore_errors=True)
+    return PythonKernel.instance(config=config, log=log, profile_dir=profile)
+
+
+def run(boot: dict[str, Any], fds: list[int]) -> NoReturn:
+    """Becomes the kernel in a freshly sealed child. `fds`: the listeners, then the crash log."""
+    set_process_name("kernel")
+    *listeners, log_fd = fds
+    _own_environment(boot)
+    _own_randomness()
+    kernel = PythonKernel.instance()
+    os.makedirs(kernel.profile_dir.location, mode=0o700, exist_ok=True)
+    atexit._clear()
+    chassis = Chassis(kernel, log_fd)
+    kernel.chassis = chassis
+    chassis.attach(dict(zip(boot["channels"], listeners, strict=True)))
+    code = chassis.serve()
+    os._exit(code)
+
+
+def _own_environment(boot: dict[str, Any]) -> None:
+    os.environ.clear()
+    os.environ.update(boot["env"])
+    sys.argv[:] = [""]
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _own_randomness() -> None:
+    # Every child of one fork server would otherwise draw the same numbers.
+    random.seed()
+    if numpy_random := sys.modules.get("numpy.random"):
+        numpy_random.seed()

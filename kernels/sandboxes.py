@@ -1,0 +1,148 @@
+"""Sandboxes as the fork server holds them: a bubblewrap process and the holder that it keeps alive inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .stage import Stage
+
+# Its SIGCHLD is ignored so that orphans inside are reaped by the kernel itself; the line it prints is the
+# proof that every mount is in place, since bubblewrap names its pid before it has finished.
+HOLDER = ("/bin/sh", "-c", "trap '' CHLD; echo up; exec sleep infinity >/dev/null 2>&1")
+
+
+@dataclass
+class Sandbox:
+    """One set of namespaces. `pid` and `namespaces` are known once it is up."""
+
+    id: str
+    process: subprocess.Popen[bytes]
+    info_fd: int
+    ready_fd: int
+    pid: int | None = None
+    namespaces: dict[str, int] = field(default_factory=dict)
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+    up: bool = False
+    _info: bytes = b""
+
+    def read_ready(self) -> bool:
+        """Called when the holder spoke or died. True when the sandbox is up; raises ChildProcessError if not."""
+        line = os.read(self.ready_fd, 4096)
+        os.close(self.ready_fd)
+        self.ready_fd = -1
+        if not line.startswith(b"up"):
+            raise ChildProcessError(self._complaint())
+        info = json.loads(_read_all(self.info_fd))
+        self._close_info()
+        self.pid = int(info["child-pid"])
+        self.namespaces = {
+            name: int(info[key])
+            for name, key in _NAMESPACE_KEYS.items()
+            if key in info
+        }
+        self.up = True
+        return True
+
+    def _complaint(self) -> str:
+        stderr = self.process.stderr
+        if stderr is None:
+            return "bubblewrap ended"
+        self.process.kill()
+        text = stderr.read(4000).decode(errors="replace").strip()
+        return text or "bubblewrap ended without a word"
+
+    def _close_info(self) -> None:
+        if self.info_fd >= 0:
+            os.close(self.info_fd)
+            self.info_fd = -1
+
+    def kill(self) -> None:
+        """Ends everything inside: the kernel kills a pid namespace with its first process."""
+        for fd in (self.ready_fd, self.info_fd):
+            if fd >= 0:
+                os.close(fd)
+        self.ready_fd = self.info_fd = -1
+        self.process.kill()
+        if self.pid is not None:
+            try:
+                os.kill(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def close(self) -> None:
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+
+_NAMESPACE_KEYS = {
+    "mnt": "mnt-namespace",
+    "pid": "pid-namespace",
+    "net": "net-namespace",
+    "ipc": "ipc-namespace",
+    "uts": "uts-namespace",
+    "cgroup": "cgroup-namespace",
+}
+
+
+def build(sandbox_id: str, request: dict[str, Any], stage: Stage) -> Sandbox:
+    """Starts bubblewrap with the given arguments; returns at once, the sandbox comes up later.
+
+    `args` and `finish` are bubblewrap's own options; between them come `binds`, each [mode, source, target].
+    The arguments go through a memory file and the environment is empty, since both stay readable inside as
+    /proc/1/cmdline and /proc/1/environ.
+    """
+    info_read, info_write = os.pipe2(os.O_CLOEXEC)
+    ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
+    binds = [
+        part
+        for mode, source, target in request["binds"]
+        for part in ("--bind" if mode == "rw" else "--ro-bind", stage.reach(source), target)
+    ]
+    args = _memory_file([*request["args"], *binds, *request["finish"], "--info-fd", str(info_write)])
+    command = [*_as_user(request.get("uid"), request.get("gid")), request["bwrap"]]
+    try:
+        process = subprocess.Popen(
+            [*command, "--args", str(args), "--", *HOLDER],
+            env={},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=ready_write,
+            stderr=subprocess.PIPE,
+            pass_fds=(info_write, args),
+        )
+    except BaseException:
+        os.close(info_read)
+        os.close(ready_read)
+        raise
+    finally:
+        for fd in (info_write, ready_write, args):
+            os.close(fd)
+    return Sandbox(sandbox_id, process, info_read, ready_read)
+
+
+def _as_user(uid: int | None, gid: int | None) -> Sequence[str]:
+    # Through a helper rather than in the child of fork: setting ids there costs vfork, that is, a copy of
+    # this process's page tables for every sandbox.
+    if uid is None or os.geteuid() != 0:
+        return ()
+    return ("/usr/bin/setpriv", f"--reuid={uid}", f"--regid={gid or uid}", "--clear-groups", "--")
+
+
+def _memory_file(args: Sequence[str]) -> int:
+    fd = os.memfd_create("args", os.MFD_CLOEXEC)
+    os.write(fd, b"".join(os.fsencode(arg) + b"\0" for arg in args))
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _read_all(fd: int) -> bytes:
+    pieces = []
+    while piece := os.read(fd, 4096):
+        pieces.append(piece)
+    return b"".join(pieces)

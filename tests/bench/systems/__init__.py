@@ -1,0 +1,1 @@
+"""What is measured: kernelgw and its peers behind one small seam."""

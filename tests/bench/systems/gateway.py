@@ -1,0 +1,142 @@
+"""kernelgw itself, run as an operator runs it: the installed command, default isolation, a fresh data directory."""
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.bench.processes import Server
+from tests.bench.systems.base import KernelLost, OnText, Outcome, WrongResult
+from tests.bench.wire.http import Address, Http
+from tests.bench.wire.sse import Event, events
+
+SETTLE_S = 60.0
+
+
+class GatewaySession:
+    """Runs cells as SSE when somebody listens to the text, else as one JSON answer."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+        self.path = f"/v1/sessions/bench-{uuid.uuid4().hex}"
+
+    def run(self, code: str, on_text: OnText | None = None, timeout: float = 60.0) -> Outcome:
+        self._http.wire.socket.settimeout(timeout)
+        if on_text is not None:
+            return gather(self.stream(code), on_text)
+        answer = self._http.request("POST", f"{self.path}/executions", {"code": code})
+        if answer.status != 200:
+            raise WrongResult(f"execution: {answer.status} {answer.body[:500]!r}")
+        execution = answer.json()
+        outcome = Outcome()
+        for output in execution["outputs"]:
+            outcome.add_output(output["output_type"], output, None)
+        _take_end(outcome, execution)
+        return outcome
+
+    def stream(self, code: str) -> Iterator[Event]:
+        """The execution's events. Nothing is read from the socket but by the iteration."""
+        return events(self._http.stream("POST", f"{self.path}/executions", {"code": code}))
+
+    def execution(self, execution_id: str) -> dict[str, Any]:
+        """The execution as it stands, over a connection of its own, since the session's may be streaming."""
+        with self._http.again() as http:
+            found: dict[str, Any] = http.request("GET", f"{self.path}/executions/{execution_id}").json()
+            return found
+
+    def pid(self) -> int:
+        with self._http.again() as http:
+            return int(http.request("GET", self.path).json()["kernel"]["pid"])
+
+    def close(self) -> None:
+        self._http.close()
+        with self._http.again() as http:
+            status = http.request("DELETE", self.path).status
+        if status not in (204, 404):
+            raise WrongResult(f"DELETE session: {status}")
+
+
+def gather(stream: Iterator[Event], on_text: OnText | None = None) -> Outcome:
+    """Reads an execution's stream to its end, which must be there. Raises KernelLost with the reason."""
+    outcome = Outcome(finished=False)
+    for event in stream:
+        data = event.data
+        if event.type == "output.stream":
+            outcome.add_output("stream", data, on_text)
+        elif event.type == "output.result":
+            outcome.add_output("execute_result", data, on_text)
+        elif event.type == "output.display":
+            outcome.add_output("display_data", data, on_text)
+        elif event.type == "execution.completed":
+            outcome.finished = True
+            _take_end(outcome, data)
+    if not outcome.finished:
+        raise WrongResult("the stream ended without execution.completed")
+    return outcome
+
+
+def _take_end(outcome: Outcome, execution: dict[str, Any]) -> None:
+    error = execution["error"]
+    if execution["status"] == "killed":
+        raise KernelLost(error["value"] if error else "")
+    if error:
+        outcome.error = f"{error['name']}: {error['value']}"
+    elif execution["status"] != "completed":
+        outcome.error = f"status {execution['status']}"
+
+
+class Gateway:
+    title = "kernelgw"
+
+    def __init__(self, name: str = "kernelgw", pool_size: int | None = None) -> None:
+        self.name = name
+        self._pool_size = pool_size
+
+    def start(self) -> None:
+        self._scratch = Path(tempfile.mkdtemp(prefix="kgb-"))
+        # A sandbox's user must be able to pass through to its workspace.
+        self._scratch.chmod(0o711)
+        self._token = secrets.token_hex(16)
+        environ = {k: v for k, v in os.environ.items() if not k.startswith(("KERNELGW_", "JUPYTER", "IPYTHON", "MPL"))}
+        environ["KERNELGW_MAX_SESSIONS"] = "64"
+        if self._pool_size is not None:
+            environ["KERNELGW_POOL_SIZE"] = str(self._pool_size)
+        command = [str(Path(sys.executable).parent / "kernelgw"), "serve", "--port", "0"]
+        command += ["--data-dir", str(self._scratch / "data"), "--token", self._token]
+        self._server = Server(command, environ, self._scratch)
+        found = self._server.wait_for_line(r"http://([\d.]+):(\d+)/?\S*\?token=", timeout=180)
+        self._address = Address(found[1], int(found[2]))
+        self._server.wait_until(self._healthy)
+        self.settle()
+
+    @property
+    def pid(self) -> int:
+        return self._server.pid
+
+    def open(self) -> GatewaySession:
+        return GatewaySession(Http(self._address, self._token))
+
+    def settle(self) -> None:
+        """Until the pool is full."""
+        self._server.wait_until(self._full, SETTLE_S)
+
+    def stop(self) -> None:
+        self._server.stop()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _healthy(self) -> bool:
+        with Http(self._address, timeout=10) as http:
+            return http.request("GET", "/healthz").status == 200
+
+    def _full(self) -> bool:
+        with Http(self._address, timeout=10) as http:
+            answer = http.request("GET", "/readyz")
+        if answer.status != 200:
+            return False
+        pool = answer.json()["pool"]
+        return bool(pool["ready"] >= pool["size"])

@@ -1,0 +1,1 @@
+"""Clients that add as little as possible to what they measure."""
