@@ -83,7 +83,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from .run import run
 
-    return run(arguments)
+    status: int = run(arguments)
+    return status
 
 
 if __name__ == "__main__":

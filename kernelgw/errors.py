@@ -40,9 +40,7 @@ class GatewayError(Exception):
         self.details = details
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "error": {"code": self.code, "message": self.message, "hint": self.hint, "details": self.details}
-        }
+        return {"error": {"code": self.code, "message": self.message, "hint": self.hint, "details": self.details}}
 
 
 class Unauthorized(GatewayError):
@@ -102,7 +100,7 @@ class ExecutionNotFound(GatewayError):
 class NotWaitingForInput(GatewayError):
     code = "not_waiting_for_input"
     status = 409
-    hint = "Wait for the input.requested event; run with \"stdin\": true."
+    hint = 'Wait for the input.requested event; run with "stdin": true.'
 
 
 class QueueFull(GatewayError):

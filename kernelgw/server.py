@@ -56,14 +56,18 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
-        path = self._settings.data_dir / RUNNING
-        # For `kernelgw run` of the same user; nobody else may read the token.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w") as file:
-            json.dump({"url": self._url, "token": self._settings.token, "pid": os.getpid()}, file)
+        _leave_address(self._settings, self._url)
         print(f"\n  kernelgw is running: {self._url}/?token={self._settings.token}\n", flush=True)
         if self._settings.isolation == "none":
             print("  WARNING: --isolation none: code runs as this user, unprotected.\n", file=sys.stderr, flush=True)
+
+
+def _leave_address(settings: Settings, url: str) -> None:
+    """For `kernelgw run` of the same user; nobody else may read the token."""
+    path = settings.data_dir / RUNNING
+    path.unlink(missing_ok=True)
+    path.touch(0o600)
+    path.write_text(json.dumps({"url": url, "token": settings.token, "pid": os.getpid()}))
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -43,7 +43,6 @@ class Chassis:
     def attach(self, listeners: Mapping[str, int]) -> None:
         """Takes over bound and listening unix sockets, by channel: shell, control, stdin, iopub."""
         context = self.context = zmq.Context()
-        kernel = self.kernel
         session = Session(key=b"", username="kernel")
         session.digest_history_size = 0
         shell = self._adopt(context, zmq.ROUTER, listeners["shell"])
@@ -86,7 +85,7 @@ class Chassis:
         sys.stderr = Stream(output, "stderr", 2)
         self.kernel._stdout, self.kernel._stderr = sys.stdout, sys.stderr
         self._leave = os._exit
-        os._exit = self._exit
+        os._exit = self._exit  # type: ignore[assignment]
         os.register_at_fork(after_in_child=output.become_child)
         output.start()
 

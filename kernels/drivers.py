@@ -8,11 +8,12 @@ from __future__ import annotations
 import importlib
 import os
 import traceback
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 # Exit code of a child that could not become its kernel.
 FAILED = 71
-DRIVERS = {"python": "python.kernel"}
+DRIVERS = MappingProxyType({"python": "python.kernel"})
 
 
 def run(boot: dict[str, Any], fds: list[int]) -> NoReturn:

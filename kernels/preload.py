@@ -11,6 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 
@@ -99,8 +100,10 @@ def _warm_tracebacks() -> None:
     shell.compile.ast_parse("await x")
 
 
-WARM_UPS: Mapping[str, Callable[[], None]] = {
-    "pandas": _warm_pandas,
-    "matplotlib.pyplot": _warm_pyplot,
-    "altair": _enable_altair_mime,
-}
+WARM_UPS: Mapping[str, Callable[[], None]] = MappingProxyType(
+    {
+        "pandas": _warm_pandas,
+        "matplotlib.pyplot": _warm_pyplot,
+        "altair": _enable_altair_mime,
+    }
+)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from .stage import Stage
@@ -41,11 +43,7 @@ class Sandbox:
         info = json.loads(_read_all(self.info_fd))
         self._close_info()
         self.pid = int(info["child-pid"])
-        self.namespaces = {
-            name: int(info[key])
-            for name, key in _NAMESPACE_KEYS.items()
-            if key in info
-        }
+        self.namespaces = {name: int(info[key]) for name, key in _NAMESPACE_KEYS.items() if key in info}
         self.up = True
         return True
 
@@ -70,24 +68,24 @@ class Sandbox:
         self.ready_fd = self.info_fd = -1
         self.process.kill()
         if self.pid is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
     def close(self) -> None:
         if self.process.stderr is not None:
             self.process.stderr.close()
 
 
-_NAMESPACE_KEYS = {
-    "mnt": "mnt-namespace",
-    "pid": "pid-namespace",
-    "net": "net-namespace",
-    "ipc": "ipc-namespace",
-    "uts": "uts-namespace",
-    "cgroup": "cgroup-namespace",
-}
+_NAMESPACE_KEYS = MappingProxyType(
+    {
+        "mnt": "mnt-namespace",
+        "pid": "pid-namespace",
+        "net": "net-namespace",
+        "ipc": "ipc-namespace",
+        "uts": "uts-namespace",
+        "cgroup": "cgroup-namespace",
+    }
+)
 
 
 def build(sandbox_id: str, request: dict[str, Any], stage: Stage) -> Sandbox:

@@ -108,7 +108,8 @@ def _default_signals() -> None:
 
 
 def _audit() -> None:
-    status = dict(line.split(":\t", 1) for line in open("/proc/self/status") if ":\t" in line)
+    with open("/proc/self/status") as file:
+        status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
     for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         if int(status[name], 16) != 0:
             raise PermissionError(f"{name} is not empty after sealing")

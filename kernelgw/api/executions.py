@@ -21,9 +21,7 @@ PREFIX = "/v1/sessions/{session_id}/executions"
 
 
 @router.post(PREFIX, summary="Run code; `Accept: text/event-stream` streams")
-async def post_execution(
-    session_id: str, body: ExecutionBody, request: Request, house: House
-) -> Response:
+async def post_execution(session_id: str, body: ExecutionBody, request: Request, house: House) -> Response:
     house.check_language(body.language)
     session, _ = house.get_or_create(session_id, {"language": body.language})
     execution = house.execute(session, body.code, body.language, body.timeout_s, body.stdin)

@@ -22,9 +22,7 @@ OPEN_PREFIXES = ("/static/",)
 class Guard:
     """Checks Host (against DNS rebinding), Origin (against other people's pages), token and body size."""
 
-    def __init__(
-        self, app: ASGIApp, token: str, hosts: Iterable[str], origins: Iterable[str], max_body: int
-    ) -> None:
+    def __init__(self, app: ASGIApp, token: str, hosts: Iterable[str], origins: Iterable[str], max_body: int) -> None:
         self.app = app
         self.token = _digest(token)
         self.hosts = frozenset(host.lower() for host in hosts) | LOOPBACK
@@ -107,6 +105,6 @@ def _digest(token: str) -> bytes:
 
 
 def _host(value: str) -> str:
-    if value.startswith("["):
-        return value[1:].partition("]")[0].lower()
-    return value.rpartition(":")[0].lower() if ":" in value else value.lower()
+    """Without its port, lower case; the brackets of an IPv6 address gone."""
+    name = value[1:].partition("]")[0] if value.startswith("[") else value.rsplit(":", 1)[0]
+    return name.lower()

@@ -40,9 +40,7 @@ async def _ours(_: Request, error: Exception) -> Response:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = [
-        {"where": ".".join(str(part) for part in fault["loc"]), "what": fault["msg"]} for fault in error.errors()
-    ]
+    faults = [{"where": ".".join(str(part) for part in fault["loc"]), "what": fault["msg"]} for fault in error.errors()]
     first = faults[0] if faults else {"where": "body", "what": "is not valid"}
     return problem(BadRequest(f"{first['where']}: {first['what']}.", faults=faults))
 

@@ -16,9 +16,7 @@ router = APIRouter(tags=["sessions"])
 
 
 @router.put("/v1/sessions/{session_id}", status_code=201, summary="Get or create, by the caller's id")
-async def put_session(
-    session_id: str, house: House, body: Annotated[SessionBody | None, Body()] = None
-) -> Response:
+async def put_session(session_id: str, house: House, body: Annotated[SessionBody | None, Body()] = None) -> Response:
     session, new = house.get_or_create(session_id, body.model_dump() if body else None)
     return JSON(session.as_json(), 201 if new else 200)
 
@@ -73,9 +71,7 @@ async def events(
 
 
 @router.get("/v1/sessions/{session_id}/history", summary="Executions so far, oldest first")
-async def history(
-    session_id: str, house: House, limit: Annotated[int, Query(ge=1, le=1000)] = 100
-) -> Response:
+async def history(session_id: str, house: House, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
     executions = list(house.get(session_id).executions.values())[-limit:]
     return JSON({"executions": [execution.as_json() for execution in executions]})
 

@@ -52,9 +52,7 @@ class EventLog:
         """The oldest seq still kept (last + 1 when there is none)."""
         return self.last - (len(self._events) - self._start) + 1
 
-    def append(
-        self, type_: str, data: dict[str, Any], execution_id: str | None = None, size: int = 0
-    ) -> Event:
+    def append(self, type_: str, data: dict[str, Any], execution_id: str | None = None, size: int = 0) -> Event:
         """`size`: bytes of payload, roughly. Wakes whoever waits."""
         self.last += 1
         if execution_id is not None:

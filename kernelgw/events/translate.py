@@ -24,11 +24,12 @@ def _stream(content: Content) -> Happening:
 
 
 def _bundle(type_: str, content: Content) -> Happening:
-    data = {"data": _dict(content.get("data")), "metadata": _dict(content.get("metadata"))}
+    bundle = _dict(content.get("data"))
+    data: dict[str, Any] = {"data": bundle, "metadata": _dict(content.get("metadata"))}
     display_id = _dict(content.get("transient")).get("display_id")
     if display_id is not None:
         data["display_id"] = str(display_id)
-    return Happening(type_, data, _bundle_size(data["data"]))
+    return Happening(type_, data, _bundle_size(bundle))
 
 
 def _display(content: Content) -> Happening:
@@ -65,8 +66,9 @@ def _error(content: Content) -> Happening:
 
 
 def _input(content: Content) -> Happening:
-    data = {"prompt": _text(content.get("prompt")), "password": bool(content.get("password"))}
-    return Happening("input.requested", data, len(data["prompt"]))
+    prompt = _text(content.get("prompt"))
+    data = {"prompt": prompt, "password": bool(content.get("password"))}
+    return Happening("input.requested", data, len(prompt))
 
 
 def _comm(action: str) -> Callable[[Content], Happening]:
@@ -111,11 +113,9 @@ def translate(msg_type: str, content: Content) -> Happening | None:
 
 def payload(content: Content) -> list[Happening]:
     """What an execute_reply carries besides: the pager's text (`obj?`) is shown where a notebook opens a pager."""
-    found = []
-    for item in content.get("payload") or ():
-        if isinstance(item, dict) and item.get("source") == "page" and isinstance(item.get("data"), dict):
-            found.append(_bundle("output.display", item))
-    return found
+    items = [item for item in content.get("payload") or () if isinstance(item, dict)]
+    pages = [item for item in items if item.get("source") == "page" and isinstance(item.get("data"), dict)]
+    return [_bundle("output.display", page) for page in pages]
 
 
 def _text(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 FATAL_LINE = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
@@ -79,8 +80,8 @@ def _signal_name(number: int) -> str:
 def host_oom_kills() -> int:
     """How many processes this host has killed for memory since it started; 0 where it does not say."""
     try:
-        with open("/proc/vmstat") as file:
-            counts = dict(line.split() for line in file)
+        lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:
         return 0
+    counts = dict(line.split() for line in lines)
     return int(counts.get("oom_kill", 0))

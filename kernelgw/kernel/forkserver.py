@@ -40,14 +40,17 @@ class ForkServer:
         self._answers: dict[int, asyncio.Future[Event]] = {}
         self._watchers: dict[str, Callable[[Event], None]] = {}
         self._unsent: list[tuple[bytes, list[int]]] = []
-        self.on_lost: Callable[[], None] = lambda: None
+        self._lost = asyncio.Event()
 
     @property
     def alive(self) -> bool:
         return self._socket is not None
 
     async def start(self, stage: Sequence[str]) -> None:
-        """A fresh fork server, with everything preloaded; `stage`: what sandboxes are made of. Raises KernelDidNotStart with the log's end."""
+        """A fresh fork server, with everything preloaded; `stage`: what sandboxes are made of.
+
+        Raises KernelDidNotStart with the end of its log.
+        """
         await self._stop_leftover()
         listener = listen(self.path, socket.SOCK_SEQPACKET)
         try:
@@ -78,11 +81,7 @@ class ForkServer:
         except OSError:
             self.path.unlink(missing_ok=True)
             return
-        gone = asyncio.get_running_loop().create_future()
-        self.on_lost = lambda: gone.done() or gone.set_result(None)
-        self._post("stop", {}, [])
-        await asyncio.wait_for(gone, ANSWER_TIMEOUT_S)
-        self.on_lost = lambda: None
+        await self._stop_and_wait()
         self.path.unlink(missing_ok=True)
 
     async def _connect(self) -> None:
@@ -101,16 +100,18 @@ class ForkServer:
         """Ends the fork server, its sandboxes and its kernels, and waits until it is gone."""
         if self._socket is None:
             return
-        gone = asyncio.get_running_loop().create_future()
-        self.on_lost = lambda: gone.done() or gone.set_result(None)
+        await self._stop_and_wait()
+        self.path.unlink(missing_ok=True)
+        await asyncio.to_thread(_collect, self.pid)
+
+    async def _stop_and_wait(self) -> None:
+        self._lost.clear()
         self._post("stop", {}, [])
         try:
-            await asyncio.wait_for(gone, ANSWER_TIMEOUT_S)
+            await asyncio.wait_for(self._lost.wait(), ANSWER_TIMEOUT_S)
         except TimeoutError:
             log.warning("the fork server of %s does not stop", self.environment.name)
         self.close()
-        self.path.unlink(missing_ok=True)
-        await asyncio.to_thread(_collect, self.pid)
 
     async def request(
         self, op: str, fds: Sequence[int] = (), timeout: float = ANSWER_TIMEOUT_S, **fields: Any
@@ -200,7 +201,7 @@ class ForkServer:
         watchers, self._watchers = self._watchers, {}
         for name, watcher in watchers.items():
             watcher({"event": "exit", "id": name, "code": None, "signal": 9, "server_lost": True})
-        self.on_lost()
+        self._lost.set()
 
     def close(self) -> None:
         if self._socket is None:

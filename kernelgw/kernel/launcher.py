@@ -210,9 +210,7 @@ class Launcher:
         shutil.rmtree(workspace.path, ignore_errors=True)
         self.identities.give_back(workspace.uid)
 
-    async def launch(
-        self, environment: Environment, workspace: Workspace, variables: Mapping[str, str]
-    ) -> Kernel:
+    async def launch(self, environment: Environment, workspace: Workspace, variables: Mapping[str, str]) -> Kernel:
         """A kernel that is sealed and listening. Raises KernelDidNotStart, and leaves nothing behind then."""
         server = await self.server(environment)
         kernel = Kernel(server, workspace, self.bwrap is not None)
@@ -314,7 +312,5 @@ def choose_isolation(wanted: str) -> str | None:
     if wanted == "none":
         return None
     if wanted not in ("auto", "bubblewrap"):
-        raise IsolationUnavailable(
-            f"There is no isolation called {wanted!r}.", "Use auto, bubblewrap or none."
-        )
+        raise IsolationUnavailable(f"There is no isolation called {wanted!r}.", "Use auto, bubblewrap or none.")
     return bubblewrap.probe()

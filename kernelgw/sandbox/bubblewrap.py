@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from ..errors import IsolationUnavailable
 from .policy import HOME, USER_ID, WORKSPACE, Policy
@@ -24,14 +24,16 @@ NAMESPACES = (
 )
 
 PASSWD = f"user:x:{USER_ID}:{USER_ID}:user:{HOME}:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
-ETC = {
-    "passwd": PASSWD,
-    "group": f"user:x:{USER_ID}:\nnogroup:x:65534:\n",
-    "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
-    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-    "resolv.conf": "",
-    "hostname": "sandbox\n",
-}
+ETC = MappingProxyType(
+    {
+        "passwd": PASSWD,
+        "group": f"user:x:{USER_ID}:\nnogroup:x:65534:\n",
+        "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+        "resolv.conf": "",
+        "hostname": "sandbox\n",
+    }
+)
 ETC_SHARED = ("ssl", "ca-certificates", "fonts", "localtime", "alternatives", "ld.so.cache", "mime.types")
 
 
@@ -98,7 +100,7 @@ def _usr_merged() -> list[str]:
     for name in ("bin", "sbin", "lib", "lib64", "lib32"):
         path = Path("/", name)
         if path.is_symlink():
-            found += ["--symlink", os.readlink(path), str(path)]
+            found += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             found += ["--ro-bind", str(path), str(path)]
     return found

@@ -1,11 +1,11 @@
 """The states of a session and the moves between them. Pure: the session acts, this decides what is legal.
 
-    starting ──► idle ◄──► busy
-       │          │         │
-       │          ▼         ▼
-       └───────► dead ◄─────┘      no kernel now, with a reason; the next execution starts one
-                  │
-    (any) ───────►ended            gone for good
+starting ──► idle ◄──► busy
+   │          │         │
+   │          ▼         ▼
+   └───────► dead ◄─────┘      no kernel now, with a reason; the next execution starts one
+              │
+(any) ───────►ended            gone for good
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ from ..kernel.launcher import Kernel, Launcher
 from ..settings import Settings
 from .execution import Execution
 from .lifecycle import State
+from .plan import Plan
 from .pool import Pool
-from .session import Plan, Session
+from .session import Session
 
 ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 LANGUAGES = ("python",)
@@ -73,7 +74,8 @@ class Registry:
         name = str(uuid.uuid4()) if name is None else name
         if ID.fullmatch(name) is None:
             raise BadRequest(
-                f"{name[:200]!r} cannot be a session's id.", "Use 1 to 128 letters, digits, dots, dashes or underscores."
+                f"{name[:200]!r} cannot be a session's id.",
+                "Use 1 to 128 letters, digits, dots, dashes or underscores.",
             )
         plan = self._plan(wishes or {})
         self.check_language(plan.language)

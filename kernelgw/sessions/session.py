@@ -10,23 +10,23 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from ..errors import GatewayError, NotWaitingForInput, QueueFull
 from ..events import translate
 from ..events.log import EventLog
-from ..events.outputs import Item, Outputs, update
+from ..events.outputs import Outputs
 from ..kernel.exits import Exit
 from ..kernel.launcher import Kernel, Workspace
 from ..kernel.wire import Message
 from .execution import Execution, Status
 from .lifecycle import State, move
+from .plan import Plan
+from .recorder import Recorder
 
 # The reply and `idle` come by different sockets. After one of them, the other is owed within this time.
 STRAGGLER_S = 1.0
-MOST_DISPLAY_IDS = 10_000
 log = logging.getLogger("kernelgw.session")
 
 
@@ -34,23 +34,6 @@ class KernelSource(Protocol):
     """Where a session gets its kernels. Raises GatewayError when there is none to be had."""
 
     async def take(self, session: Session) -> Kernel: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a session was asked to be."""
-
-    language: str
-    environment: str
-    variables: dict[str, str] = field(default_factory=dict)
-    cwd: str = ""
-    idle_timeout_s: float = 0.0
-    timeout_s: float = 0.0
-    grace_s: float = 5.0
-    output_bytes: int = 64 << 20
-    log_bytes: int = 64 << 20
-    history_length: int = 1000
-    max_queued: int = 100
 
 
 class Session:
@@ -71,7 +54,7 @@ class Session:
         self._source = source
         self._queue: deque[Execution] = deque()
         self._current: Execution | None = None
-        self._displays: OrderedDict[str, list[Item]] = OrderedDict()
+        self._recorder = Recorder(self.log)
         self._starting: asyncio.Task[None] | None = None
         self._lost: str | None = None
         self._loop = asyncio.get_running_loop()
@@ -223,7 +206,7 @@ class Session:
         if kernel is not None:
             kernel.client.listener = None
         self._lost = exit_.reason
-        self._displays.clear()
+        self._recorder.forget_displays()
         if self.state is not State.ENDED:
             self._become(State.DEAD, exit_.reason)
         execution = self._current
@@ -293,7 +276,7 @@ class Session:
     def _settle(self, execution: Execution) -> None:
         reply = execution.reply or {}
         for happening in translate.payload(reply):
-            self._output(execution, happening)
+            self._recorder.output(execution, happening)
         if reply.get("execution_count") is not None:
             execution.execution_count = reply["execution_count"]
         failed = reply.get("status") != "ok"
@@ -338,17 +321,11 @@ class Session:
         kind = message.msg_type
         execution = self._of(message)
         if kind == "status":
-            if execution is self._current and execution is not None:
-                if message.content.get("execution_state") == "idle":
-                    execution.idle = True
-                    self._maybe_complete(execution)
-            return
-        if kind == "execute_input":
+            self._status(execution, message)
+        elif kind == "execute_input":
             self._entered(execution, message)
-            return
-        happening = translate.translate(kind, message.content)
-        if happening is not None:
-            self._output(execution, happening)
+        elif (happening := translate.translate(kind, message.content)) is not None:
+            self._recorder.output(execution, happening)
 
     def on_reply(self, message: Message) -> None:
         execution = self._of(message)
@@ -369,6 +346,12 @@ class Session:
             return current
         return self.executions.get(message.parent_id)
 
+    def _status(self, execution: Execution | None, message: Message) -> None:
+        running = execution is not None and execution is self._current
+        if running and execution is not None and message.content.get("execution_state") == "idle":
+            execution.idle = True
+            self._maybe_complete(execution)
+
     def _entered(self, execution: Execution | None, message: Message) -> None:
         if execution is None or execution is not self._current:
             return
@@ -376,27 +359,6 @@ class Session:
         execution.execution_count = message.content.get("execution_count")
         if execution.stopping is not None and self.kernel is not None:
             self.kernel.interrupt()
-
-    def _output(self, execution: Execution | None, happening: translate.Happening) -> None:
-        if execution is not None and not execution.finished:
-            event = self.log.append(happening.type, happening.data, execution.id, happening.size)
-        else:
-            # From a thread that outlived its cell: the cell is over, so it is the session's, and says whose.
-            if execution is not None:
-                happening.data["late_execution_id"] = execution.id
-            event = self.log.append(happening.type, happening.data, None, happening.size)
-        if happening.type == "output.update":
-            for item in self._displays.get(happening.data.get("display_id", ""), ()):
-                update(item, happening)
-        elif execution is not None:
-            item = execution.outputs.apply(event.seq, happening)
-            if item is not None and (display_id := happening.data.get("display_id")):
-                self._remember_display(display_id, item)
-
-    def _remember_display(self, display_id: str, item: Item) -> None:
-        self._displays.setdefault(display_id, []).append(item)
-        while len(self._displays) > MOST_DISPLAY_IDS:
-            self._displays.popitem(last=False)
 
     # small things
 
@@ -428,4 +390,3 @@ def _outcome(execution: Execution, failed: bool) -> Status:
 
 # An awaiting cell is interrupted by cancelling it.
 INTERRUPT_NAMES = frozenset({"KeyboardInterrupt", "CancelledError", ""})
-

@@ -16,20 +16,29 @@ const FENCE = /^\s*(```+|~~~+)/;
 const RULE = /^\s*([-*_])(?:\s*\1){2,}\s*$/;
 const QUOTE = /^\s*>\s?/;
 
-/** @param {string[]} lines @returns {HTMLElement[]} */
-function blocks(lines) {
+/** Quotes within quotes beyond this depth stay text. */
+const MAX_DEPTH = 8;
+
+/** @param {string[]} lines @param {number} [depth] @returns {HTMLElement[]} */
+function blocks(lines, depth = 0) {
   const made = [];
   let at = 0;
   while (at < lines.length) {
-    const [element, next] = block(lines, at);
+    const [element, next] = block(lines, at, depth);
     if (element) made.push(element);
     at = next;
   }
   return made;
 }
 
-/** The block that starts on that line, and the line after it. @param {string[]} lines @param {number} at @returns {[HTMLElement | null, number]} */
-function block(lines, at) {
+/**
+ * The block that starts on that line, and the line after it.
+ * @param {string[]} lines
+ * @param {number} at
+ * @param {number} depth
+ * @returns {[HTMLElement | null, number]}
+ */
+function block(lines, at, depth) {
   const line = lines[at] ?? "";
   if (line.trim() === "") return [null, at + 1];
   const fence = FENCE.exec(line)?.[1];
@@ -38,9 +47,9 @@ function block(lines, at) {
   // The page has its own first levels; an output starts below them.
   if (heading) return [h(/** @type {"h3"} */ (`h${Math.min(6, (heading[1] ?? "").length + 2)}`), {}, ...spans(heading[2] ?? "")), at + 1];
   if (RULE.test(line)) return [h("hr"), at + 1];
-  if (QUOTE.test(line)) {
+  if (QUOTE.test(line) && depth < MAX_DEPTH) {
     const end = endOf(lines, at, (text) => QUOTE.test(text));
-    return [h("blockquote", {}, ...blocks(lines.slice(at, end).map((text) => text.replace(QUOTE, "")))), end];
+    return [h("blockquote", {}, ...blocks(lines.slice(at, end).map((text) => text.replace(QUOTE, "")), depth + 1)), end];
   }
   if (LIST.test(line)) return list(lines, at);
   const end = endOf(lines, at, (text) => text.trim() !== "" && ![FENCE, HEADING, RULE, QUOTE, LIST].some((start) => start.test(text)));

@@ -51,7 +51,7 @@ export class OutputsView {
 
   /** New items only ever come last. @param {import("./outputs.js").Item} item @param {View} [old] */
   #place(item, old) {
-    const view = render(item, this.#fetchBlob);
+    const view = this.#render(item);
     this.#views.set(item.key, { ...view, version: item.version });
     if (old) {
       this.#holdHeight();
@@ -59,6 +59,15 @@ export class OutputsView {
       old.element.replaceWith(view.element);
     } else this.#list.append(view.element);
     view.update?.();
+  }
+
+  /** One output that cannot be shown must not take the others with it. @param {import("./outputs.js").Item} item @returns {View} */
+  #render(item) {
+    try {
+      return render(item, this.#fetchBlob);
+    } catch (error) {
+      return { element: h("p", "note", `This output could not be shown: ${error}`) };
+    }
   }
 
   /** @param {Set<number>} keys */

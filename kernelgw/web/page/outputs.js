@@ -12,7 +12,8 @@ import { AnsiText } from "./ansi.js";
  * @typedef {{kind: "error", name: string, value: string, traceback: string[], hint: string | null}} ErrorOutput
  * @typedef {{kind: "artifact", id: string, name: string, type: string, size: number | null, url: string | null}} ArtifactOutput
  * @typedef {{kind: "preview", port: number, url: string}} PreviewOutput
- * @typedef {StreamOutput | DisplayOutput | ErrorOutput | ArtifactOutput | PreviewOutput} Output
+ * @typedef {{kind: "note", text: string}} NoteOutput  the gateway speaking
+ * @typedef {NoteOutput | StreamOutput | DisplayOutput | ErrorOutput | ArtifactOutput | PreviewOutput} Output
  * @typedef {Output & {key: number, version: number}} Item  `key` is its identity; `version` grows when it changes
  */
 
@@ -35,6 +36,8 @@ export class Outputs {
     else if (type === "output.clear") this.#clear(Boolean(data.wait));
     else if (type === "output.error") this.#add(failure(data));
     else if (type === "artifact.created") this.#artifact(data);
+    else if (type === "session.state") this.#note(data.reason);
+    else if (type === "stream.gap") this.#note(`Some output before this is no longer kept: ${data.reason}.`);
     else if (type === "preview.ready") this.#add({ kind: "preview", port: data.port, url: data.url });
   }
 
@@ -76,6 +79,11 @@ export class Outputs {
       last.text.write(text);
       last.version += 1;
     } else this.#add({ kind: "stream", name, text: new AnsiText(text) });
+  }
+
+  /** @param {string | undefined} text */
+  #note(text) {
+    if (text) this.#add({ kind: "note", text });
   }
 
   /** @param {any} data */

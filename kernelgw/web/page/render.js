@@ -34,6 +34,8 @@ export function render(item, fetchBlob) {
     }
     case "error":
       return { element: error(item) };
+    case "note":
+      return { element: h("p", "lost", item.text) };
     case "artifact":
       return { element: artifact(item, fetchBlob) };
     case "preview":

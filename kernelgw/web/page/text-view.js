@@ -74,8 +74,8 @@ export function textBlock(text, label, className) {
 function paintRow(row) {
   const line = h("div", "row", ...row.runs.map((run) => (run.style.key ? paintRun(run.text, run.style) : run.text)));
   if (row.cut > 0) line.append(h("span", "note", ` … ${row.cut.toLocaleString("en")} more characters`));
-  // The newline keeps empty rows open and copied text whole.
-  line.append("\n");
+  // Keeps the row open, and there when the text is copied.
+  if (row.length === 0) line.append(h("br"));
   return line;
 }
 

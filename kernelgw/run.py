@@ -1,0 +1,157 @@
+"""`kernelgw run FILE`: code in, outputs live, exit status 1 on a code error."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .client import Client, Event, GatewayProblem, Session
+from .server import RUNNING
+from .settings import Settings
+
+START_TIMEOUT_S = 180
+FAILED = 1
+
+
+def run(arguments: Namespace) -> int:
+    """Exit status: 0 done, 1 the code failed, 2 it could not be run."""
+    try:
+        code = sys.stdin.read() if arguments.file == "-" else Path(arguments.file).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"kernelgw: {arguments.file}: {error}", file=sys.stderr)
+        return 2
+    try:
+        with _gateway(arguments.url, arguments.token) as client:
+            return _run(client, arguments, code)
+    except GatewayProblem as problem:
+        print(f"kernelgw: {problem.message}\nkernelgw: {problem.hint}", file=sys.stderr)
+        return 2
+
+
+def _run(client: Client, arguments: Namespace, code: str) -> int:
+    name = arguments.session or f"run-{uuid.uuid4().hex[:12]}"
+    session = client.session(name)
+    options: dict[str, Any] = {"stdin": arguments.file != "-", "on_disconnect": "interrupt"}
+    if arguments.language:
+        options["language"] = arguments.language
+    if arguments.timeout:
+        options["timeout_s"] = arguments.timeout
+    try:
+        return _follow(session, session.stream(code, **options))
+    finally:
+        if arguments.session is None:
+            session.end()
+
+
+def _follow(session: Session, events: Iterator[Event]) -> int:
+    interrupted = False
+    while True:
+        try:
+            for event in events:
+                _show(session, event)
+                if event.type == "execution.completed":
+                    return 0 if event.data["status"] == "completed" else _explain(event.data)
+            return FAILED
+        except KeyboardInterrupt:
+            if interrupted:
+                raise
+            interrupted = True
+            session.interrupt()
+            return 130
+
+
+def _show(session: Session, event: Event) -> None:
+    data = event.data
+    if event.type == "output.stream":
+        stream = sys.stderr if data["name"] == "stderr" else sys.stdout
+        stream.write(data["text"])
+        stream.flush()
+    elif event.type in ("output.result", "output.display", "output.update"):
+        print(_as_text(data["data"]), flush=True)
+    elif event.type == "output.error":
+        print("\n".join(data["traceback"]) or f"{data['name']}: {data['value']}", file=sys.stderr, flush=True)
+    elif event.type == "input.requested":
+        session.answer(data["execution_id"], input(data["prompt"]))
+
+
+def _as_text(bundle: dict[str, Any]) -> str:
+    for kind in ("text/markdown", "text/latex", "text/plain"):
+        if kind in bundle:
+            text = str(bundle[kind])
+            others = [name for name in bundle if not name.startswith("text/")]
+            return f"{text}  [{', '.join(others)}]" if others else text
+    return f"[{', '.join(bundle)}]"
+
+
+def _explain(completed: dict[str, Any]) -> int:
+    error = completed.get("error") or {}
+    if completed["status"] != "failed":
+        print(f"kernelgw: {completed['status']}: {error.get('value', '')}", file=sys.stderr)
+        if error.get("hint"):
+            print(f"kernelgw: {error['hint']}", file=sys.stderr)
+    return FAILED
+
+
+@contextmanager
+def _gateway(url: str | None, token: str | None) -> Iterator[Client]:
+    """The one that was named, else the one that runs here, else one just for this."""
+    url = url or os.environ.get("KERNELGW_URL")
+    if url is None and (running := _running()) is not None:
+        url, token = running["url"], token or running["token"]
+    if url is not None:
+        with Client(url, token) as client:
+            yield client
+        return
+    with tempfile.TemporaryDirectory(prefix="kernelgw-") as folder:
+        Path(folder).chmod(0o711)
+        process = _start(folder)
+        try:
+            with Client(*_wait_for(process, Path(folder))) as client:
+                yield client
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def _running() -> dict[str, Any] | None:
+    path = Settings().data_dir / RUNNING
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text())
+        os.kill(int(facts["pid"]), 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return facts
+
+
+def _start(folder: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "kernelgw.cli", "serve", "--port", "0", "--data-dir", folder]
+    command += ["--pool-size", "0"]
+    # Its own process group: Ctrl-C is for the code, and must not end the gateway under it.
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+
+
+def _wait_for(process: subprocess.Popen[str], folder: Path) -> tuple[str, str]:
+    assert process.stdout is not None
+    while select.select([process.stdout], [], [], START_TIMEOUT_S)[0]:
+        line = process.stdout.readline()
+        if not line:
+            break
+        if "kernelgw is running" in line:
+            facts = json.loads((folder / RUNNING).read_text())
+            return facts["url"], facts["token"]
+    process.kill()
+    said = process.communicate()[1].strip().splitlines()
+    raise GatewayProblem(
+        0, "no_gateway", "\n".join(said[-3:]) or "no gateway could be started", "See `kernelgw serve`."
+    )

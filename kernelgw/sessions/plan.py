@@ -1,0 +1,22 @@
+"""What a session was asked to be, by its caller and by the gateway's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a session was asked to be."""
+
+    language: str
+    environment: str
+    variables: dict[str, str] = field(default_factory=dict)
+    cwd: str = ""
+    idle_timeout_s: float = 0.0
+    timeout_s: float = 0.0
+    grace_s: float = 5.0
+    output_bytes: int = 64 << 20
+    log_bytes: int = 64 << 20
+    history_length: int = 1000
+    max_queued: int = 100

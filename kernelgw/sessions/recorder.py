@@ -1,0 +1,44 @@
+"""Writes what a kernel says into the log and into the outputs that a notebook would show."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from ..events.log import EventLog
+from ..events.outputs import Item, update
+from ..events.translate import Happening
+from .execution import Execution
+
+MOST_DISPLAY_IDS = 10_000
+
+
+class Recorder:
+    """One session's. A display id reaches displays of earlier executions too, until the kernel ends."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._displays: OrderedDict[str, list[Item]] = OrderedDict()
+
+    def output(self, execution: Execution | None, happening: Happening) -> None:
+        if execution is not None and not execution.finished:
+            event = self._log.append(happening.type, happening.data, execution.id, happening.size)
+        else:
+            # From a thread that outlived its cell: the cell is over, so it is the session's, and says whose.
+            if execution is not None:
+                happening.data["late_execution_id"] = execution.id
+            event = self._log.append(happening.type, happening.data, None, happening.size)
+        if happening.type == "output.update":
+            for shown in self._displays.get(happening.data.get("display_id", ""), ()):
+                update(shown, happening)
+        elif execution is not None:
+            item = execution.outputs.apply(event.seq, happening)
+            if item is not None and (display_id := happening.data.get("display_id")):
+                self._remember(display_id, item)
+
+    def forget_displays(self) -> None:
+        self._displays.clear()
+
+    def _remember(self, display_id: str, item: Item) -> None:
+        self._displays.setdefault(display_id, []).append(item)
+        while len(self._displays) > MOST_DISPLAY_IDS:
+            self._displays.popitem(last=False)
