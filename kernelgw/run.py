@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .client import Client, Event, GatewayProblem, Session
-from .server import RUNNING
-from .settings import Settings
+from .settings import RUNNING, Settings
 
 START_TIMEOUT_S = 180
 FAILED = 1
@@ -152,6 +151,5 @@ def _wait_for(process: subprocess.Popen[str], folder: Path) -> tuple[str, str]:
             return facts["url"], facts["token"]
     process.kill()
     said = process.communicate()[1].strip().splitlines()
-    raise GatewayProblem(
-        0, "no_gateway", "\n".join(said[-3:]) or "no gateway could be started", "See `kernelgw serve`."
-    )
+    words = "\n".join(said[-3:]) or "no gateway could be started"
+    raise GatewayProblem(0, "no_gateway", words, "Try `kernelgw serve` by itself.")

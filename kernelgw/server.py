@@ -13,9 +13,7 @@ import uvicorn
 
 from .app import create_app
 from .errors import GatewayError
-from .settings import BadSetting, Settings
-
-RUNNING = "gateway.json"
+from .settings import RUNNING, BadSetting, Settings
 
 
 def serve(settings: Settings) -> int:

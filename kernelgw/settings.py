@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 PREFIX = "KERNELGW_"
+# In the data directory while a gateway runs: its URL, token and pid.
+RUNNING = "gateway.json"
 
 
 class BadSetting(ValueError):

@@ -96,7 +96,7 @@ def _presented(scope: Scope, headers: Headers) -> str:
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() in ("bearer", "token") and value:
         return value.strip()
-    query = parse_qs(scope["query_string"].decode("latin-1"))
+    query: dict[str, list[str]] = parse_qs(scope["query_string"].decode("latin-1"))
     return query.get("token", [""])[0]
 
 

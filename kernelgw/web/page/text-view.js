@@ -6,8 +6,9 @@ import { h } from "./dom.js";
 /** @typedef {import("./ansi.js").Row} Row */
 /** @typedef {import("./sgr.js").Style} Style */
 
-/** From here on the text has its own scroll bar, so the keyboard must be able to reach it. */
+/** From about here on the text has its own scroll bar, so the keyboard must be able to reach it. */
 const TALL_ROWS = 20;
+const LONG_ROW = 400;
 
 export class TextView {
   #text;
@@ -44,9 +45,11 @@ export class TextView {
     // After a final newline there is an empty row that nobody needs to see.
     const end = rows.length - (rows.length > 1 && rows.at(-1)?.length === 0 ? 1 : 0);
     pre.append(...rows.slice(first, end).map(paintRow));
-    if (rows.length > TALL_ROWS) pre.tabIndex = 0;
     this.#note.hidden = dropped === 0;
     this.#note.textContent = `${dropped.toLocaleString("en")} earlier lines are kept on the server`;
+    // Measuring costs a layout, and of short texts there can be a thousand in one frame.
+    if (!isTall(rows)) return;
+    pre.tabIndex = 0;
     if (this.#following) pre.scrollTop = pre.scrollHeight;
   }
 
@@ -62,6 +65,9 @@ export class TextView {
     this.#top = dropped;
   }
 }
+
+/** @param {Row[]} rows */
+const isTall = (rows) => rows.length > TALL_ROWS || rows.some((row) => row.length > LONG_ROW);
 
 /** A whole text at once. @param {string} text @param {string} label @param {string} className */
 export function textBlock(text, label, className) {
@@ -89,7 +95,12 @@ function paintRun(text, style) {
     return span;
   }
   if (typeof style.fg === "number") span.classList.add(`ansi-fg-${style.fg}`);
-  else if (style.fg !== null) span.style.color = style.fg;
+  else if (style.fg !== null && style.bg !== null) span.style.color = style.fg;
+  else if (style.fg !== null) {
+    // Chosen for somebody's terminal, black or white: the style sheet sees to it that it can be read here.
+    span.style.setProperty("--colour", style.fg);
+    span.classList.add("ansi-free");
+  }
   if (typeof style.bg === "number") span.classList.add(`ansi-bg-${style.bg}`);
   else if (style.bg !== null) span.style.backgroundColor = style.bg;
   return span;
