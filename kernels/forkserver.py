@@ -240,8 +240,12 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     server = ForkServer(listener)
+    boot = None
     try:
         server.run()
-    except Boot as boot:
-        # The parent's objects must not be closed by this child's collector: its fds are sealed already.
+    except Boot as raised:
+        boot = raised.with_traceback(None)
+    # Outside the handler, or every exception of user code would be told as having happened "during" it. The
+    # server stays referenced: its sockets' numbers are other files in this child, and must not be closed.
+    if boot is not None:
         boot.become()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import io
 import logging
 import os
 import random
@@ -11,10 +13,12 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ipykernel.ipkernel import IPythonKernel
 from IPython.core.profiledir import ProfileDir
+from jupyter_client.session import Session
 from traitlets.config import Config
 
 from ..chassis import Chassis
@@ -66,7 +70,6 @@ def build() -> PythonKernel:
     config = Config()
     # A history file would show one chat's code to the next; In and Out need no database.
     config.HistoryManager.enabled = False
-    config.InteractiveShell.colors = "Linux"
     log = logging.getLogger("kernelgw.kernel")
     log.addHandler(logging.NullHandler())
     log.propagate = False
@@ -78,6 +81,43 @@ def build() -> PythonKernel:
     profile = ProfileDir(location=os.path.join(os.environ["IPYTHONDIR"], "profile"))
     atexit.register(shutil.rmtree, os.environ["IPYTHONDIR"], ignore_errors=True)
     return PythonKernel.instance(config=config, log=log, profile_dir=profile)
+
+
+class _Sink:
+    """Stands for the iopub socket during a rehearsal."""
+
+    def send_multipart(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def rehearse(cells: Sequence[str]) -> None:
+    """Runs cells with nobody listening and forgets what they left, so that the first real ones find all warm."""
+    shell = PythonKernel.instance().shell
+    publishers = (shell.displayhook, shell.display_pub)
+    before = set(shell.user_ns)
+    for publisher in publishers:
+        publisher.session, publisher.pub_socket = Session(key=b""), _Sink()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        for cell in cells:
+            shell.run_cell(cell, store_history=True)
+        shell.displayhook.flush()
+    for publisher in publishers:
+        publisher.session = publisher.pub_socket = None
+    _forget(shell, before)
+
+
+def _forget(shell: Any, names: set[str]) -> None:
+    """Back to a first cell that has no past; `names` are what the namespace held before."""
+    shell.execution_count = 1
+    history = shell.history_manager
+    history.input_hist_parsed[:] = history.input_hist_raw[:] = [""]
+    history.output_hist.clear()
+    history._i = history._ii = history._iii = history._i00 = ""
+    for name in set(shell.user_ns) - names:
+        del shell.user_ns[name]
+    shell.user_ns.update(_i="", _ii="", _iii="", _="", __="", ___="")
+    shell._last_traceback = None
+    sys.last_type = sys.last_value = sys.last_traceback = None
 
 
 def run(boot: dict[str, Any], fds: list[int]) -> NoReturn:

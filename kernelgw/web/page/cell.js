@@ -120,6 +120,8 @@ export class Cell {
 
   /** @param {string | null | undefined} startedAt  the server's time, where it is known */
   #start(startedAt) {
+    // The events of one that was running when the page came say again that it started.
+    if (this.status === "running") return;
     const since = startedAt ? Date.parse(startedAt) : NaN;
     this.#startedAt = Number.isFinite(since) ? Math.min(since, Date.now()) : Date.now();
     this.#setStatus("running");

@@ -37,6 +37,10 @@ export class Composer {
     this.#recalled = -1;
   }
 
+  focus() {
+    this.#area.focus();
+  }
+
   submit() {
     const code = this.#area.value;
     if (code.trim() === "") return this.#area.focus();

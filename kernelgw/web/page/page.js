@@ -92,7 +92,10 @@ new ResizeObserver(() => followEnd && scroller.scrollTo({ top: scroller.scrollHe
 
 byId("run", HTMLButtonElement).onclick = () => composer.submit();
 stopButton.onclick = () => void session.stop();
-byId("new-session", HTMLButtonElement).onclick = () => (location.hash = `s=${newSessionId()}`);
+byId("new-session", HTMLButtonElement).onclick = () => {
+  location.hash = `s=${newSessionId()}`;
+  composer.focus();
+};
 restartButton.onclick = () => restartDialog.showModal();
 restartDialog.addEventListener("close", () => {
   if (restartDialog.returnValue === "restart") void session.restart();
