@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import uuid
 from argparse import Namespace
 from collections.abc import Iterator
@@ -142,13 +142,15 @@ def _start(folder: str) -> subprocess.Popen[str]:
 
 def _wait_for(process: subprocess.Popen[str], folder: Path) -> tuple[str, str]:
     assert process.stdout is not None
-    while select.select([process.stdout], [], [], START_TIMEOUT_S)[0]:
-        line = process.stdout.readline()
-        if not line:
-            break
-        if "kernelgw is running" in line:
-            facts = json.loads((folder / RUNNING).read_text())
-            return facts["url"], facts["token"]
+    watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
+    watchdog.start()
+    try:
+        for line in process.stdout:
+            if "kernelgw is running" in line:
+                facts = json.loads((folder / RUNNING).read_text())
+                return facts["url"], facts["token"]
+    finally:
+        watchdog.cancel()
     process.kill()
     said = process.communicate()[1].strip().splitlines()
     words = "\n".join(said[-3:]) or "no gateway could be started"

@@ -28,7 +28,7 @@ async def post_execution(session_id: str, body: ExecutionBody, request: Request,
     wants_stream = "text/event-stream" in request.headers.get("accept", "")
     leave = _leaver(session, execution) if body.on_disconnect == "interrupt" else None
     if wants_stream:
-        return EventStream(execution_events(session.log, execution, 0), leave)
+        return EventStream(execution_events(session.log, execution, 0), leave, execution.id)
     await _until_done(execution, request)
     if not execution.finished and leave is not None:
         leave()

@@ -17,15 +17,23 @@ FOLDER = Path(__file__).resolve().parents[1] / "web" / "page"
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "frame-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # Outputs are shown in here: scripts may run, but in an origin of their own and with nowhere to go.
 FRAME_POLICY = (
-    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'"
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 COMMON = MappingProxyType(
     {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
+)
+# A preconnect in an output would reach any host, and no content policy covers it.
+FRAME_HEADERS = MappingProxyType(
+    {
+        "Content-Security-Policy": FRAME_POLICY,
+        "Connection-Allowlist": "()",
+        "X-DNS-Prefetch-Control": "off",
+    }
 )
 
 
@@ -43,10 +51,11 @@ def _serve(name: str) -> Response:
     path = FOLDER / name
     if path.parent != FOLDER or not path.is_file():
         raise HTTPException(404, "Not found")
-    policy = FRAME_POLICY if name == "frame.html" else PAGE_POLICY
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     kind = "text/javascript" if name.endswith(".js") else kind
-    headers = {**COMMON, "Content-Security-Policy": policy}
+    headers = {**COMMON, "Content-Security-Policy": PAGE_POLICY}
+    if name == "frame.html":
+        headers |= FRAME_HEADERS
     return Response(path.read_bytes(), headers=headers, media_type=kind)
 
 

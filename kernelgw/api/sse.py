@@ -29,13 +29,22 @@ HEADERS = (
 class EventStream(Response):
     """A response that pulls. `on_disconnect` is called when the reader leaves before the end."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], on_disconnect: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        on_disconnect: Callable[[], None] | None = None,
+        execution_id: str | None = None,
+    ) -> None:
         super().__init__()
+        self.raw_headers = list(HEADERS)
+        if execution_id is not None:
+            # A caller that loses its connection while the cell still waits knows what to ask for.
+            self.raw_headers.append((b"x-execution-id", execution_id.encode()))
         self.chunks = chunks
         self.on_disconnect = on_disconnect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         writer = asyncio.ensure_future(self._write(send))
         left = asyncio.ensure_future(disconnected(receive))
         try:

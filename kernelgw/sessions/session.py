@@ -237,7 +237,11 @@ class Session:
             self.log.append("session.state", data, execution.id)
         self._lost = None
         self._become(State.BUSY)
-        started = {"code": execution.code, "language": execution.language}
+        started = {
+            "code": execution.code,
+            "language": execution.language,
+            "started_at": execution.summary()["started_at"],
+        }
         self.log.append("execution.started", started, execution.id, len(execution.code))
         if execution.timeout_s:
             execution.timer = self._loop.call_later(execution.timeout_s, self._deadline, execution)
