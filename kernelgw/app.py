@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp
 
 from . import __version__
 from .api import executions, pages, problems, sessions
@@ -18,8 +17,11 @@ from .sessions.registry import Registry
 from .settings import Settings
 
 
-def create_app(settings: Settings) -> ASGIApp:
-    """The gateway as an ASGI application. Raises IsolationUnavailable when it could only pretend to isolate."""
+def create_app(settings: Settings) -> Guard:
+    """The gateway as an ASGI application; run it inside `running`, or let a server run its lifespan.
+
+    Raises IsolationUnavailable when it could only pretend to isolate.
+    """
     bwrap = choose_isolation(settings.isolation)
 
     @asynccontextmanager
@@ -52,3 +54,10 @@ def create_app(settings: Settings) -> ASGIApp:
         origins=settings.allowed_origins,
         max_body=settings.max_body_bytes,
     )
+
+
+def running(app: Guard) -> AbstractAsyncContextManager[object]:
+    """The time in which the gateway works. Entering raises GatewayError when it cannot."""
+    house = app.app
+    assert isinstance(house, FastAPI)
+    return house.router.lifespan_context(house)

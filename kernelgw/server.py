@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 
-from .app import create_app
+from .api.guard import Guard
+from .app import create_app, running
 from .errors import GatewayError
 from .settings import RUNNING, BadSetting, Settings
 
@@ -32,8 +37,10 @@ def serve(settings: Settings) -> int:
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=3,
+        # Run by us instead, so that a reason not to start reaches the caller as what it is.
+        lifespan="off",
     )
-    server = _Server(config, settings, url)
+    server = _Server(config, app, settings, url)
     try:
         server.run(sockets=[sock])
     finally:
@@ -45,10 +52,27 @@ def serve(settings: Settings) -> int:
 class _Server(uvicorn.Server):
     """Says that it is there once it really is: after the lifespan has started everything."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, app: Guard, settings: Settings, url: str) -> None:
         super().__init__(config)
+        self._app = app
         self._settings = settings
         self._url = url
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        async with running(self._app):
+            await super().serve(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn would die of the signal again afterwards, before what is ours to clean up.
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -58,7 +58,7 @@ class Guard:
             raise Unauthorized("The token is missing or wrong.")
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self.max_body:
-            raise BodyTooLarge(f"A request body may have {self.max_body:,} bytes here.", limit=self.max_body)
+            raise too_large(self.max_body)
 
     def _own(self, origin: str, host: str) -> bool:
         return origin in self.origins or urlsplit(origin).netloc == host
@@ -79,6 +79,7 @@ class _Limited:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         seen = 0
+        refused = False
 
         async def counted() -> Message:
             nonlocal seen
@@ -86,10 +87,23 @@ class _Limited:
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > self.most:
-                    raise BodyTooLarge(f"A request body may have {self.most:,} bytes here.", limit=self.most)
+                    raise too_large(self.most)
             return message
 
-        await self.app(scope, counted, send)
+        async def answer(message: Message) -> None:
+            # Whoever parses the body may take the refusal for a fault in it and answer with that.
+            nonlocal refused
+            if seen <= self.most:
+                await send(message)
+            elif not refused:
+                refused = True
+                await problem(too_large(self.most))(scope, receive, send)
+
+        await self.app(scope, counted, answer)
+
+
+def too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"A request body may have {limit:,} bytes here.", limit=limit)
 
 
 def _presented(scope: Scope, headers: Headers) -> str:

@@ -5,8 +5,18 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+
+def _unicode(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is not valid Unicode: it has half of a surrogate pair") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_unicode)]
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -17,10 +27,10 @@ class Body(BaseModel):
 class SessionBody(Body):
     """What a session is to be. Read when it is created; ignored when it exists."""
 
-    language: str | None = Field(None, description="language of executions that name none; `python`")
-    environment: str | None = Field(None, description="name of a declared environment")
-    env: dict[str, str] | None = Field(None, description="environment variables of its kernels")
-    cwd: str | None = Field(None, description="working directory, relative to the workspace; made if missing")
+    language: Text | None = Field(None, description="language of executions that name none; `python`")
+    environment: Text | None = Field(None, description="name of a declared environment")
+    env: dict[Text, Text] | None = Field(None, description="environment variables of its kernels")
+    cwd: Text | None = Field(None, description="working directory, relative to the workspace; made if missing")
     idle_timeout_s: Annotated[float, Field(ge=0)] | None = Field(None, description="0 for never")
     network: Literal["off"] | None = Field(None, description="sessions have no network")
 
@@ -41,12 +51,12 @@ class SessionBody(Body):
 
 
 class NewSessionBody(SessionBody):
-    id: str | None = Field(None, description="made here when not given")
+    id: Text | None = Field(None, description="made here when not given")
 
 
 class ExecutionBody(Body):
-    code: str = Field(description="one cell")
-    language: str | None = None
+    code: Text = Field(description="one cell")
+    language: Text | None = None
     timeout_s: Annotated[float, Field(gt=0, le=86_400)] | None = Field(
         None, description="deadline: interrupted then, killed if it does not stop"
     )
@@ -55,4 +65,4 @@ class ExecutionBody(Body):
 
 
 class InputBody(Body):
-    value: str
+    value: Text

@@ -22,7 +22,8 @@ PAGE_POLICY = (
 # Outputs are shown in here: scripts may run, but in an origin of their own and with nowhere to go.
 FRAME_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    "img-src data: blob:; font-src data:; media-src data: blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'"
 )
 COMMON = MappingProxyType(
     {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}

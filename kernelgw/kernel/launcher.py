@@ -54,6 +54,7 @@ class Kernel:
         self._log_fd = -1
         self._listeners: Listeners | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._gone = asyncio.Event()
 
     @property
     def environment(self) -> str:
@@ -63,6 +64,10 @@ class Kernel:
     def home(self) -> str:
         """The workspace as the kernel sees it."""
         return WORKSPACE if self.sandboxed else str(self.workspace.path)
+
+    @property
+    def ending(self) -> bool:
+        return self._wanted is not None or self._ending is not None or self.exit is not None
 
     def interrupt(self) -> None:
         self.server.tell("signal", id=self.id, signal=2, group=True)
@@ -77,9 +82,8 @@ class Kernel:
             self.server.tell("end", id=self.id)
 
     async def ended(self) -> None:
-        """Returns when nothing is left of it."""
-        if self._ending is not None:
-            await asyncio.shield(self._ending)
+        """Returns when nothing is left of it. Call `end` before."""
+        await self._gone.wait()
 
     # set-up, used by the launcher
 
@@ -119,6 +123,7 @@ class Kernel:
             self.sealed.exception()
         self.discard()
         self.exited(self.exit)
+        self._gone.set()
 
     def not_started(self, error: OSError) -> KernelDidNotStart:
         if isinstance(error, TimeoutError):

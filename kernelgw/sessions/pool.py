@@ -74,7 +74,8 @@ class Pool:
         self._ready.append(kernel)
 
     def _died(self, kernel: Kernel, exit_: Exit) -> None:
-        log.warning("a warm kernel of %s ended: %s", self.environment.name, exit_.reason)
+        if not self._closed:
+            log.warning("a warm kernel of %s ended: %s", self.environment.name, exit_.reason)
         if kernel in self._ready:
             self._ready.remove(kernel)
         self._launcher.remove_workspace(kernel.workspace)
@@ -85,3 +86,6 @@ class Pool:
         if self._refill is not None:
             self._refill.cancel()
             await asyncio.gather(self._refill, return_exceptions=True)
+        for kernel in self._ready:
+            kernel.end("ended")
+        await asyncio.gather(*(kernel.ended() for kernel in list(self._ready)))

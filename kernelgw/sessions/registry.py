@@ -110,8 +110,9 @@ class Registry:
 
     async def delete(self, name: str) -> None:
         session = self.get(name)
+        # First, so that nobody else ends it too, and the id is free for a new one at once.
+        del self.sessions[name]
         await session.end()
-        self.sessions.pop(name, None)
         if session.workspace is not None:
             self.launcher.remove_workspace(session.workspace)
 

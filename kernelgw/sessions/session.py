@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from ..errors import GatewayError, NotWaitingForInput, QueueFull
+from ..errors import GatewayError, NotWaitingForInput, QueueFull, SessionNotFound
 from ..events import translate
 from ..events.log import EventLog
 from ..events.outputs import Outputs
@@ -57,6 +57,7 @@ class Session:
         self._recorder = Recorder(self.log)
         self._starting: asyncio.Task[None] | None = None
         self._lost: str | None = None
+        self._closing = False
         self._loop = asyncio.get_running_loop()
 
     # what doors call
@@ -64,7 +65,9 @@ class Session:
     def execute(
         self, code: str, language: str | None = None, timeout_s: float | None = None, stdin: bool = False
     ) -> Execution:
-        """Queues a cell; it starts now if nothing is before it. Raises QueueFull."""
+        """Queues a cell; it starts now if nothing is before it. Raises QueueFull, SessionNotFound."""
+        if self._closing:
+            raise SessionNotFound(f"The session {self.id!r} is being ended.")
         if len(self._queue) >= self.plan.max_queued:
             raise QueueFull(f"{len(self._queue)} executions are waiting in this session already.")
         limit = self.plan.timeout_s if timeout_s is None else timeout_s
@@ -117,7 +120,7 @@ class Session:
 
     def _restarted(self, exit_: Exit) -> None:
         self._kernel_exited(exit_)
-        if self.state is State.DEAD:
+        if self.state is State.DEAD and not self._closing:
             self._start()
 
     def sleep(self, why: str) -> None:
@@ -127,24 +130,14 @@ class Session:
 
     async def end(self) -> None:
         """The end of the session; returns when nothing of its kernel is left."""
-        if self.state is State.ENDED:
-            return
-        kernel = self.kernel
+        self._closing = True
         self._cancel_queue(Status.KILLED, "The session was ended.")
         if self._starting is not None:
             self._starting.cancel()
-        if kernel is not None:
-            gone = self._loop.create_future()
-            earlier = kernel.exited
-
-            def exited(exit_: Exit) -> None:
-                earlier(exit_)
-                if not gone.done():
-                    gone.set_result(None)
-
-            kernel.exited = exited
+            await asyncio.gather(self._starting, return_exceptions=True)
+        if (kernel := self.kernel) is not None:
             kernel.end("ended")
-            await gone
+            await kernel.ended()
         self._become(State.ENDED, "ended")
         self.log.close()
 
@@ -215,14 +208,17 @@ class Session:
             execution.error = {"name": "KernelDied", "value": exit_.reason, "traceback": [], "hint": exit_.hint}
             execution.state_lost = True
             self._complete(execution, status or Status.KILLED)
-        self._cancel_queue(Status.KILLED, f"Not run, since the kernel ended before: {exit_.reason}")
+        # After a planned end, what waits was asked for in the knowledge of it, and gets the fresh kernel.
+        if exit_.cause not in ("restarted", "idle"):
+            self._cancel_queue(Status.KILLED, f"Not run, since the kernel ended before: {exit_.reason}")
+        self._pump()
 
     # the queue
 
     def _pump(self) -> None:
-        if self._current is not None or not self._queue:
+        if self._current is not None or not self._queue or self._closing:
             return
-        if self.kernel is not None and self.state is State.IDLE:
+        if self.kernel is not None and self.state is State.IDLE and not self.kernel.ending:
             self._begin(self._queue.popleft())
         elif self.state is State.DEAD and self._starting is None:
             self._start()
@@ -245,7 +241,11 @@ class Session:
         self.log.append("execution.started", started, execution.id, len(execution.code))
         if execution.timeout_s:
             execution.timer = self._loop.call_later(execution.timeout_s, self._deadline, execution)
-        self.kernel.client.execute(execution.id, execution.code, execution.stdin)
+        try:
+            self.kernel.client.execute(execution.id, execution.code, execution.stdin)
+        except (TypeError, ValueError, OSError) as error:
+            execution.error = {"name": "NotSent", "value": f"The code cannot be sent: {error}", "traceback": []}
+            self._complete(execution, Status.FAILED)
 
     def _deadline(self, execution: Execution) -> None:
         if self._current is not execution:
