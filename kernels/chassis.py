@@ -12,6 +12,7 @@ import faulthandler
 import os
 import signal
 import sys
+import threading
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -43,8 +44,10 @@ class Chassis:
     def attach(self, listeners: Mapping[str, int]) -> None:
         """Takes over bound and listening unix sockets, by channel: shell, control, stdin, iopub."""
         context = self.context = zmq.Context()
-        session = Session(key=b"", username="kernel")
-        session.digest_history_size = 0
+        # Built in the fork server, where it costs once; what tells sessions apart is new.
+        session = self.kernel.session
+        session.session = uuid.uuid4().hex
+        session.pid = os.getpid()
         shell = self._adopt(context, zmq.ROUTER, listeners["shell"])
         control = self._adopt(context, zmq.ROUTER, listeners["control"])
         stdin = self._adopt(context, zmq.ROUTER, listeners["stdin"])
@@ -53,25 +56,42 @@ class Chassis:
         iopub.setsockopt(zmq.XPUB_NODROP, 1)
         iopub.sndhwm = IOPUB_WATER_MARK
         self._bind(iopub, listeners["iopub"])
-        self.output = Output(iopub, session, self.log_fd)
-        self._connect_kernel(session, shell, control, stdin)
+        self.output = Output(iopub, session)
+        self.output.watch(iopub.fd, lambda: self._serve_subscribers(iopub))
+        self.output.watch(control.fd, lambda: self._open_control(control))
+        self._connect_kernel(session, shell, stdin)
         self._redirect(self.output)
         faulthandler.enable(self.log_fd)
 
-    def _connect_kernel(self, session: Session, shell: Any, control: Any, stdin: Any) -> None:
+    def _connect_kernel(self, session: Session, shell: Any, stdin: Any) -> None:
         kernel = self.kernel
-        thread = ControlThread(daemon=True)
-        kernel.session = session
         kernel.ident = str(uuid.uuid4())
-        kernel.control_thread = thread
         kernel.iopub_socket = self.output
         kernel.iopub_thread = self.output
         kernel.stdin_socket = stdin
         asyncio.set_event_loop(asyncio.new_event_loop())
         kernel.shell_stream = ZMQStream(shell, IOLoop.current())
-        kernel.control_stream = ZMQStream(control, thread.io_loop)
         self._connect_shell(session)
+
+    @staticmethod
+    def _serve_subscribers(iopub: Any) -> bool:
+        """libzmq takes a subscription in, and sends the welcome, only when its socket is touched."""
+        while iopub.get(zmq.EVENTS) & zmq.POLLIN:
+            iopub.recv()
+        return False
+
+    def _open_control(self, control: Any) -> bool:
+        """Called when something happens on the control socket. The thread for it is started by the first
+        message: most kernels never get one, and would carry a thread and an event loop for nothing."""
+        if not control.get(zmq.EVENTS) & zmq.POLLIN:
+            return False
+        thread = ControlThread(daemon=True)
+        kernel = self.kernel
+        kernel.control_thread = thread
+        kernel.control_stream = ZMQStream(control, thread.io_loop)
+        kernel.control_stream.on_recv(kernel.dispatch_control, copy=False)
         thread.start()
+        return True
 
     def _connect_shell(self, session: Session) -> None:
         shell = self.kernel.shell
@@ -84,6 +104,7 @@ class Chassis:
         sys.stdout = Stream(output, "stdout", 1)
         sys.stderr = Stream(output, "stderr", 2)
         self.kernel._stdout, self.kernel._stderr = sys.stdout, sys.stderr
+        _attribute_threads(self.kernel.shell)
         self._leave = os._exit
         os._exit = self._exit  # type: ignore[assignment]
         os.register_at_fork(after_in_child=output.become_child)
@@ -130,3 +151,21 @@ class Chassis:
         socket.router_handover = 1
         self._bind(socket, listener)
         return socket
+
+
+def _attribute_threads(shell: Any) -> None:
+    """What a thread says belongs to the cell that started it, also when another cell runs by then."""
+    start = threading.Thread.start
+
+    def attributed(thread: threading.Thread) -> None:
+        parent, run = shell.parent_header, thread.run
+
+        def with_parent() -> None:
+            shell.set_thread_parent(parent)
+            run()
+
+        if parent:
+            thread.run = with_parent  # type: ignore[method-assign]
+        start(thread)
+
+    threading.Thread.start = attributed  # type: ignore[method-assign, assignment]

@@ -14,6 +14,7 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -35,16 +36,16 @@ Header = dict[str, Any]
 class Output:
     """The iopub socket of a kernel as everybody else sees it: `send_multipart` and text by stream name."""
 
-    def __init__(self, socket: Any, session: Session, log_fd: int) -> None:
+    def __init__(self, socket: Any, session: Session) -> None:
         self._socket = socket
         self._session = session
-        self._log_fd = log_fd
         self._pid = os.getpid()
         self._queue: deque[tuple[str, Any, Any]] = deque()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._awake = False
         self._room = threading.Condition()
         self._closing: zmq.Context[Any] | None = None
+        self._watched: dict[int, Callable[[], bool]] = {}
         self._pipes: dict[int, str] = {}
         self._decoders: dict[int, codecs.IncrementalDecoder] = {}
         self._pipe_lock = threading.Lock()
@@ -61,6 +62,10 @@ class Output:
 
     def start(self) -> None:
         self._thread.start()
+
+    def watch(self, fd: int, opened: Callable[[], bool]) -> None:
+        """Calls `opened`, in the thread, when `fd` is readable, until it returns True. Before `start`."""
+        self._watched[fd] = opened
 
     def mine(self) -> bool:
         """False in a process that user code forked."""
@@ -137,11 +142,11 @@ class Output:
 
     def _run(self) -> None:
         poll = select.poll()
-        for fd in (self._wake, *self._pipes):
+        for fd in (self._wake, *self._pipes, *self._watched):
             poll.register(fd, select.POLLIN)
         sent_at = 0.0
         while self._closing is None:
-            self._take(poll.poll())
+            self._take(poll, poll.poll())
             self._gather(poll, sent_at + GATHER_S)
             self._awake = False
             self._send_all()
@@ -149,12 +154,15 @@ class Output:
         self._send_all()
         self._socket.close(linger=500)
 
-    def _take(self, ready: list[tuple[int, int]]) -> None:
+    def _take(self, poll: select.poll, ready: list[tuple[int, int]]) -> None:
         for fd, _ in ready:
             if fd == self._wake:
                 os.eventfd_read(fd)
-        if any(fd != self._wake for fd, _ in ready):
-            self.drain_pipes()
+            elif fd in self._pipes:
+                self.drain_pipes()
+            elif self._watched[fd]():
+                poll.unregister(fd)
+                del self._watched[fd]
 
     def _gather(self, poll: select.poll, until: float) -> None:
         """Lets text pile up until then, unless something that should not wait is behind it.
@@ -162,7 +170,7 @@ class Output:
         While awake, writers of text do not ring: only messages, flushes and a full queue do.
         """
         while self._only_text() and (left := until - time.monotonic()) > 0:
-            self._take(poll.poll(left * 1000))
+            self._take(poll, poll.poll(left * 1000))
 
     def _only_text(self) -> bool:
         queue = self._queue
@@ -186,13 +194,7 @@ class Output:
 
     def _send_text(self, name: str, parent: Header, text: str) -> None:
         message = self._session.msg("stream", {"name": name, "text": text}, parent=parent)
-        try:
-            parts = self._session.serialize(message)
-        except (UnicodeEncodeError, ValueError, TypeError):
-            # A lone surrogate is a legal str and no legal UTF-8.
-            message["content"]["text"] = text.encode(errors="replace").decode()
-            parts = self._session.serialize(message)
-        self._socket.send_multipart([b"stream." + name.encode(), *parts])
+        self._socket.send_multipart([b"stream." + name.encode(), *self._session.serialize(message)])
 
 
 class Stream(io.TextIOBase):

@@ -23,6 +23,7 @@ from traitlets.config import Config
 
 from ..chassis import Chassis
 from ..linux import set_process_name
+from ..packing import pack
 
 
 class _NoSubshells:
@@ -80,7 +81,8 @@ def build() -> PythonKernel:
     os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="ipython-")
     profile = ProfileDir(location=os.path.join(os.environ["IPYTHONDIR"], "profile"))
     atexit.register(shutil.rmtree, os.environ["IPYTHONDIR"], ignore_errors=True)
-    return PythonKernel.instance(config=config, log=log, profile_dir=profile)
+    session = Session(key=b"", username="kernel", pack=pack)
+    return PythonKernel.instance(config=config, log=log, profile_dir=profile, session=session)
 
 
 class _Sink:
@@ -96,7 +98,7 @@ def rehearse(cells: Sequence[str]) -> None:
     publishers = (shell.displayhook, shell.display_pub)
     before = set(shell.user_ns)
     for publisher in publishers:
-        publisher.session, publisher.pub_socket = Session(key=b""), _Sink()
+        publisher.session, publisher.pub_socket = PythonKernel.instance().session, _Sink()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         for cell in cells:
             shell.run_cell(cell, store_history=True)

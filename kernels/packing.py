@@ -1,0 +1,26 @@
+"""Messages as JSON, whatever user code put into them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_client.session import json_packer, orjson_packer
+
+
+def pack(value: Any) -> bytes:
+    """Raises what json raises for values that are no JSON at all."""
+    try:
+        return orjson_packer(value)
+    except UnicodeEncodeError:
+        # A lone surrogate is a legal str and no legal UTF-8: only then is the whole message gone through.
+        return json_packer(_encodable(value))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_encodable(item) for item in value]
+    return value
