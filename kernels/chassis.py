@@ -57,8 +57,8 @@ class Chassis:
         iopub.sndhwm = IOPUB_WATER_MARK
         self._bind(iopub, listeners["iopub"])
         self.output = Output(iopub, session)
-        self.output.watch(iopub.get(zmq.FD), lambda: self._serve_subscribers(iopub))
-        self.output.watch(control.get(zmq.FD), lambda: self._open_control(control))
+        self.output.watch(int(iopub.get(zmq.FD)), lambda: self._serve_subscribers(iopub))
+        self.output.watch(int(control.get(zmq.FD)), lambda: self._open_control(control))
         self._connect_kernel(session, shell, stdin)
         self._redirect(self.output)
         faulthandler.enable(self.log_fd)

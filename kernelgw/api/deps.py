@@ -9,7 +9,8 @@ from fastapi import Depends, Request
 from ..sessions.registry import Registry
 
 
-def _house(request: Request) -> Registry:
+async def _house(request: Request) -> Registry:
+    # async, because FastAPI sends a plain function to a thread, at every request.
     registry: Registry = request.app.state.registry
     return registry
 

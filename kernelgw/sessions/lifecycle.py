@@ -1,11 +1,11 @@
 """The states of a session and the moves between them. Pure: the session acts, this decides what is legal.
 
-starting ──► idle ◄──► busy
-   │          │         │
-   │          ▼         ▼
-   └───────► dead ◄─────┘      no kernel now, with a reason; the next execution starts one
-              │
-(any) ───────►ended            gone for good
+new ──► starting ──► idle ◄──► busy
+           ▲ │         │         │
+           │ ▼         ▼         ▼
+          dead ◄───────┴─────────┘      no kernel now, with a reason; the next execution starts one
+
+(any) ──► ended                         gone for good
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 
 class State(StrEnum):
+    NEW = "new"
     STARTING = "starting"
     IDLE = "idle"
     BUSY = "busy"
@@ -29,6 +30,7 @@ class IllegalMove(RuntimeError):
 
 MOVES: Mapping[State, frozenset[State]] = MappingProxyType(
     {
+        State.NEW: frozenset({State.STARTING, State.ENDED}),
         State.STARTING: frozenset({State.IDLE, State.DEAD, State.ENDED}),
         State.IDLE: frozenset({State.BUSY, State.DEAD, State.ENDED}),
         State.BUSY: frozenset({State.IDLE, State.DEAD, State.ENDED}),

@@ -120,12 +120,12 @@ class Registry:
         self, session: Session, code: str, language: str | None, timeout_s: float | None, stdin: bool
     ) -> Execution:
         """Runs code in a session. Raises HouseFull when it needs a kernel and there is no room, QueueFull."""
-        if session.state is State.DEAD:
+        if session.state not in LIVE:
             self.admit()
         return session.execute(code, language, timeout_s, stdin)
 
     def restart(self, session: Session) -> None:
-        if session.state is State.DEAD:
+        if session.state not in LIVE:
             self.admit()
         session.restart()
 

@@ -27,6 +27,7 @@ from .recorder import Recorder
 
 # The reply and `idle` come by different sockets. After one of them, the other is owed within this time.
 STRAGGLER_S = 1.0
+WITHOUT_KERNEL = frozenset({State.NEW, State.DEAD})
 log = logging.getLogger("kernelgw.session")
 
 
@@ -42,7 +43,7 @@ class Session:
     def __init__(self, id_: str, plan: Plan, source: KernelSource) -> None:
         self.id = id_
         self.plan = plan
-        self.state = State.DEAD
+        self.state = State.NEW
         self.reason: str | None = None
         self.kernel: Kernel | None = None
         self.workspace: Workspace | None = None
@@ -115,7 +116,7 @@ class Session:
         if self.kernel is not None:
             self.kernel.exited = self._restarted
             self.kernel.end("restarted")
-        elif self.state is State.DEAD:
+        elif self.state in WITHOUT_KERNEL:
             self._start()
 
     def _restarted(self, exit_: Exit) -> None:
@@ -220,7 +221,7 @@ class Session:
             return
         if self.kernel is not None and self.state is State.IDLE and not self.kernel.ending:
             self._begin(self._queue.popleft())
-        elif self.state is State.DEAD and self._starting is None:
+        elif self.state in WITHOUT_KERNEL:
             self._start()
 
     def _begin(self, execution: Execution) -> None:
