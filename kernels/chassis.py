@@ -125,6 +125,7 @@ class Chassis:
     def serve(self) -> int:
         """Runs the kernel until it is told to leave; returns the exit code."""
         loop = IOLoop.current()
+        self._wake_on_signals(asyncio.get_event_loop())
         self.kernel.start()
         while True:
             try:
@@ -138,6 +139,13 @@ class Chassis:
         if self.output is not None:
             self.output.finish(self.context)
         return 0
+
+    @staticmethod
+    def _wake_on_signals(loop: asyncio.AbstractEventLoop) -> None:
+        """An interrupt of an awaiting cell is a callback in the loop, which would sleep on without this."""
+        readable, writable = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        loop.add_reader(readable, os.read, readable, 4096)
+        signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
 
     @staticmethod
     def _bind(socket: Any, listener: int) -> None:

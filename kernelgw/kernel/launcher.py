@@ -287,6 +287,8 @@ class Launcher:
             "SHELL": "/bin/bash",
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
+            "PAGER": "cat",
+            "GIT_PAGER": "cat",
             "VIRTUAL_ENV": str(environment.prefix),
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
             "MPLCONFIGDIR": "/tmp/matplotlib" if self.bwrap is not None else str(workspace.path / ".matplotlib"),

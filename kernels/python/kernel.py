@@ -24,6 +24,7 @@ from traitlets.config import Config
 from ..chassis import Chassis
 from ..linux import set_process_name
 from ..packing import pack
+from .shell import Shell
 
 
 class _NoSubshells:
@@ -41,6 +42,7 @@ class PythonKernel(IPythonKernel):
 
     # The sleep and the two flushes per cell that it follows were there to let output overtake the reply.
     _execute_sleep = 0.0
+    shell_class = Shell
     chassis: Chassis | None = None
 
     @property
@@ -117,7 +119,11 @@ def _forget(shell: Any, names: set[str]) -> None:
     history._i = history._ii = history._iii = history._i00 = ""
     for name in set(shell.user_ns) - names:
         del shell.user_ns[name]
-    shell.user_ns.update(_i="", _ii="", _iii="", _="", __="", ___="")
+        shell.user_ns_hidden.pop(name, None)
+    # The display hook takes it for the user's own doing when these differ, and stops setting them.
+    for namespace in (shell.user_ns, shell.user_ns_hidden):
+        namespace.update(_i="", _ii="", _iii="", _="", __="", ___="")
+    shell.displayhook._ = shell.displayhook.__ = shell.displayhook.___ = ""
     shell._last_traceback = None
     sys.last_type = sys.last_value = sys.last_traceback = None
 

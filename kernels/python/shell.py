@@ -1,0 +1,44 @@
+"""IPython's shell, where it relies on an application that a forked kernel does not have."""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+from typing import Any
+
+from ipykernel import eventloops
+from ipykernel.zmqshell import ZMQInteractiveShell
+from IPython.core.error import UsageError
+
+
+class Shell(ZMQInteractiveShell):
+    def enable_gui(self, gui: Any = None) -> None:
+        # ipykernel would ask its application for the kernel; `%matplotlib inline` comes by here.
+        try:
+            eventloops.enable_gui(gui, kernel=self.kernel)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        self.active_eventloop = gui
+
+    def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Exception groups too become an error output; IPython prints them to stderr."""
+        try:
+            kind, value, tb = self._get_exc_info(exc_tuple)
+        except ValueError:
+            kind, value, tb = None, None, None
+        if kind is not None and _has_group(value):
+            lines = "".join(traceback.format_exception(kind, value, _from_cell(tb))).splitlines()
+            self._showtraceback(kind, value, lines)
+        else:
+            super().showtraceback(exc_tuple, *args, **kwargs)
+
+
+def _has_group(value: BaseException | None) -> bool:
+    return value is not None and (isinstance(value, BaseExceptionGroup) or _has_group(value.__context__))
+
+
+def _from_cell(tb: TracebackType | None) -> TracebackType | None:
+    """Without the frames in which IPython runs the cell."""
+    while tb is not None and "/IPython/" in tb.tb_frame.f_code.co_filename:
+        tb = tb.tb_next
+    return tb
