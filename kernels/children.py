@@ -37,10 +37,17 @@ class Kernel:
 
     id: str
     sandbox: str | None
+    spec: Seal
+    boot: dict[str, Any]
+    fds: list[int]
     pid: int = 0
     middle: int = 0
     status_fd: int = -1
     report: bytes = b""
+
+    def close_fds(self) -> None:
+        fds, self.fds = self.fds, []
+        close_all(fds)
 
 
 class Children:
@@ -66,24 +73,28 @@ class Children:
         except BlockingIOError:
             pass
 
-    def expect(self, kernel_id: str, sandbox: str | None) -> Kernel:
-        """Takes a kernel into the books before it is forked. Raises ValueError when the id is taken."""
-        if kernel_id in self.kernels:
-            raise ValueError(f"kernel {kernel_id} exists")
-        kernel = self.kernels[kernel_id] = Kernel(kernel_id, sandbox)
+    def expect(self, request: dict[str, Any], fds: list[int]) -> Kernel:
+        """Takes a kernel into the books before it is forked, with copies of `fds`. Raises ValueError when the
+        id is taken, KeyError or TypeError when the request is not whole."""
+        name = str(request["id"])
+        if name in self.kernels:
+            raise ValueError(f"kernel {name} exists")
+        spec, boot = Seal.parse(request["seal"]), dict(request["boot"])
+        owned = [os.dup(fd) for fd in fds]
+        kernel = self.kernels[name] = Kernel(name, request.get("sandbox"), spec, boot, owned)
         return kernel
 
-    def fork(self, kernel: Kernel, request: dict[str, Any], fds: list[int], box: Sandbox | None) -> None:
-        """Forks now; closes `fds` here. Raises Boot in the child."""
-        spec = Seal.parse(request["seal"])
+    def fork(self, kernel: Kernel, box: Sandbox | None) -> None:
+        """Forks now. Raises Boot in the child."""
+        spec = kernel.spec
         if box is not None:
             spec = replace(spec, pid=box.pid, namespaces=box.namespaces)
         read, write = os.pipe2(os.O_CLOEXEC)
         middle = os.fork()
         if middle == 0:
-            _middle(spec, request["boot"], fds, write)
+            _middle(spec, kernel.boot, kernel.fds, write)
         os.close(write)
-        close_all(fds)
+        kernel.close_fds()
         kernel.middle = middle
         kernel.status_fd = read
         self.selector.register(read, selectors.EVENT_READ, lambda _: self._reported(kernel))
@@ -107,6 +118,7 @@ class Children:
 
     def _failed(self, kernel: Kernel, why: str) -> None:
         self.kernels.pop(kernel.id, None)
+        kernel.close_fds()
         if kernel.pid:
             _kill(kernel.pid, signal.SIGKILL)
         self.tell({"event": "spawn_failed", "id": kernel.id, "message": why})

@@ -172,12 +172,11 @@ class ForkServer:
     def spawn(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         name = request.get("sandbox")
         box = None if name is None else self.sandboxes[name]
-        kernel = self.children.expect(str(request["id"]), name)
-        owned = [os.dup(fd) for fd in fds]
+        kernel = self.children.expect(request, fds)
         if box is None or box.up:
-            self.children.fork(kernel, request, owned, box)
+            self.children.fork(kernel, box)
         else:
-            box.waiting.append(lambda: self.children.fork(kernel, request, owned, box))
+            box.waiting.append(lambda: self.children.fork(kernel, box))
         return {}
 
     def signal(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
