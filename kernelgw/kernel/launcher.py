@@ -93,7 +93,11 @@ class Kernel:
         read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._log_fd = read
         asyncio.get_running_loop().add_reader(read, self._hear_crash_log)
-        await self.client.connect(directory)
+        try:
+            await self.client.connect(directory)
+        except BaseException:
+            os.close(write)
+            raise
         return [*self._listeners.fds(), write], write
 
     def handed_over(self) -> None:
