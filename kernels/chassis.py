@@ -106,7 +106,7 @@ class Chassis:
         self.kernel._stdout, self.kernel._stderr = sys.stdout, sys.stderr
         _attribute_threads(self.kernel.shell)
         self._leave = os._exit
-        os._exit = self._exit  # type: ignore[assignment]
+        os._exit = self.leave  # type: ignore[assignment]
         os.register_at_fork(after_in_child=output.become_child)
         output.start()
 
@@ -116,7 +116,11 @@ class Chassis:
             fflush_all()
             self.output.drain_pipes()
 
-    def _exit(self, code: int) -> None:
+    def is_kernel(self) -> bool:
+        """False in a process that user code forked."""
+        return self.output is None or self.output.mine()
+
+    def leave(self, code: int) -> None:
         """os._exit for user code: what was printed before it still arrives."""
         if self.output is not None and self.output.mine():
             self.output.finish(self.context)

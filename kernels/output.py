@@ -193,8 +193,10 @@ class Output:
             self._room.notify_all()
 
     def _send_text(self, name: str, parent: Header, text: str) -> None:
-        message = self._session.msg("stream", {"name": name, "text": text}, parent=parent)
-        self._socket.send_multipart([b"stream." + name.encode(), *self._session.serialize(message)])
+        for start in range(0, len(text), LARGEST_TEXT):
+            content = {"name": name, "text": text[start : start + LARGEST_TEXT]}
+            message = self._session.msg("stream", content, parent=parent)
+            self._socket.send_multipart([b"stream." + name.encode(), *self._session.serialize(message)])
 
 
 class Stream(io.TextIOBase):

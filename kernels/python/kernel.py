@@ -62,6 +62,13 @@ class PythonKernel(IPythonKernel):
             os.chdir(cwd)
         self.session.send(stream, "claim_reply", {"status": "ok"}, parent, ident=ident)
 
+    async def do_execute(self, *args: Any, **kwargs: Any) -> Any:
+        reply = await super().do_execute(*args, **kwargs)
+        if self.chassis is not None and not self.chassis.is_kernel():
+            # A process that the cell forked and that came out of it: there is one kernel, and this is not it.
+            self.chassis.leave(0 if reply["status"] == "ok" else 1)
+        return reply
+
     def _publish_status(self, status: str, channel: str, parent: Any = None) -> None:
         if status == "idle" and channel == "shell" and self.chassis is not None:
             self.chassis.end_of_request()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from types import TracebackType
 from typing import Any
@@ -31,6 +32,13 @@ class Shell(ZMQInteractiveShell):
             self._showtraceback(kind, value, lines)
         else:
             super().showtraceback(exc_tuple, *args, **kwargs)
+
+    def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
+        if self.kernel.chassis is None or self.kernel.chassis.is_kernel():
+            super()._showtraceback(etype, evalue, stb)
+        else:
+            # A forked process has no socket, but the kernel reads what it writes.
+            sys.stderr.write("\n".join(stb) + "\n")
 
 
 def _has_group(value: BaseException | None) -> bool:
