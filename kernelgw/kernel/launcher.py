@@ -292,6 +292,8 @@ class Launcher:
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
             "PAGER": "cat",
+            # Programs that a cell starts write to a pipe, and would keep their output until they end.
+            "PYTHONUNBUFFERED": "1",
             "GIT_PAGER": "cat",
             "VIRTUAL_ENV": str(environment.prefix),
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import traceback
 from types import TracebackType
@@ -10,6 +11,8 @@ from typing import Any
 from ipykernel import eventloops
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.error import UsageError
+
+CHILD_GRACE_S = 2.0
 
 
 class Shell(ZMQInteractiveShell):
@@ -20,6 +23,19 @@ class Shell(ZMQInteractiveShell):
         except ValueError as error:
             raise UsageError(str(error)) from error
         self.active_eventloop = gui
+
+    def system_piped(self, cmd: str) -> None:
+        """`!command`, as a plain child whose output the kernel reads from its own fds.
+
+        IPython would import a terminal emulator for it, which is slow, and which loses an interrupt that comes
+        while the command is being started.
+        """
+        code = _wait(subprocess.Popen(["/bin/bash", "-c", self.var_expand(cmd, depth=1)], stdin=subprocess.DEVNULL))
+        self.user_ns["_exit_code"] = code
+        if code != 0 and self.system_raise_on_error:
+            raise subprocess.CalledProcessError(code, cmd)
+
+    system = system_piped
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
         """Exception groups too become an error output; IPython prints them to stderr."""
@@ -39,6 +55,19 @@ class Shell(ZMQInteractiveShell):
         else:
             # A forked process has no socket, but the kernel reads what it writes.
             sys.stderr.write("\n".join(stb) + "\n")
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """An interrupt goes to the whole process group: the child has it too, and a moment to end by itself."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        try:
+            process.wait(timeout=CHILD_GRACE_S)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.kill()
+            process.wait()
+        raise
 
 
 def _has_group(value: BaseException | None) -> bool:
