@@ -11,13 +11,12 @@ import tomllib
 import venv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
     root: Path
-    versions: dict[str, str]
-    """The versions worth telling, by package."""
 
     def command(self, name: str) -> str:
         return str(self.root / "bin" / name)
@@ -44,15 +43,30 @@ def cache_folder() -> Path:
 
 def environment(peer: str) -> Environment:
     """The peer's venv, made if it is not there as it should be. Raises CalledProcessError when pip fails."""
-    data = tomllib.loads(Path(__file__).with_name("peers.toml").read_text())
+    data = _declared()
     wanted = [*data["kernel"], *data["peers"][peer]["packages"]]
-    root = cache_folder() / peer
+    root = _root(peer)
     digest = hashlib.sha256(json.dumps([sys.version, str(root), wanted]).encode()).hexdigest()
     stamp = root / "made-from"
     if not stamp.exists() or stamp.read_text() != digest:
         _make(peer, root, wanted)
         stamp.write_text(digest)
-    return Environment(root, _versions(root, data["peers"][peer]["show"]))
+    return Environment(root)
+
+
+def show_versions() -> dict[str, dict[str, str]]:
+    """The versions worth telling, by peer and package; of the peers whose venv has been made."""
+    peers = _declared()["peers"]
+    made = {peer: _root(peer) / "bin" / "python" for peer in peers if (_root(peer) / "made-from").exists()}
+    return {peer: versions_in(python, peers[peer]["show"]) for peer, python in made.items()}
+
+
+def _declared() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("peers.toml").read_text())
+
+
+def _root(peer: str) -> Path:
+    return cache_folder() / peer
 
 
 def _make(peer: str, root: Path, wanted: list[str]) -> None:
@@ -80,10 +94,8 @@ def _pip(peer: str, command: list[str]) -> None:
         raise subprocess.CalledProcessError(process.returncode, command)
 
 
-def _versions(root: Path, names: list[str]) -> dict[str, str]:
+def versions_in(python: Path, packages: list[str]) -> dict[str, str]:
     code = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
-    answer = subprocess.run(
-        [str(root / "bin" / "python"), "-I", "-c", code, *names], check=True, capture_output=True, text=True
-    )
-    versions: dict[str, str] = json.loads(answer.stdout)
+    command = [str(python), "-I", "-c", code, *packages]
+    versions: dict[str, str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return versions

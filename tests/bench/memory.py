@@ -1,16 +1,19 @@
 """Memory of processes, from /proc."""
 
+import contextlib
 import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Pss:
-    """In MB of 10^6 bytes. `private` is what the process alone holds; the rest of `total` is its part of shared pages."""
+    """In MB of 10^6 bytes. `private`: what the process alone holds; the rest is its part of shared pages."""
 
     total: float
     private: float
@@ -27,6 +30,16 @@ def read_pss(pid: int) -> Pss:
         fields[name] = int(value.split()[0]) * 1024
     private = fields["Private_Clean"] + fields["Private_Dirty"]
     return Pss(fields["Pss"] / MB, private / MB)
+
+
+def read_tree_pss(pid: int) -> float:
+    """MB of a process and of everything below it."""
+    total = 0.0
+    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+        # One that ended meanwhile, or is ending, has no memory left to count.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, KeyError):
+            total += read_pss(process.pid).total
+    return total
 
 
 def read_rss(pid: int) -> int:

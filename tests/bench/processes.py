@@ -25,14 +25,16 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-def end_leftovers() -> int:
-    """Ends every process below this one, and says how many there were."""
-    left = psutil.Process().children(recursive=True)
+def end_leftovers(patience: float = 5.0) -> list[str]:
+    """Ends every process below this one that does not end by itself, and says which; collects the ended ones."""
+    _, left = psutil.wait_procs(psutil.Process().children(recursive=True), patience)
+    running = []
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
+            running.append(process.name())
             process.kill()
-    psutil.wait_procs(left, timeout=10)
-    return len(left)
+    psutil.wait_procs(left, patience)
+    return running
 
 
 def free_port() -> int:
@@ -109,4 +111,6 @@ class Server:
             self._changed.notify_all()
 
     def _last_words(self, what: str) -> str:
-        return "\n".join([f"{what} (exit status {self._process.poll()}); last lines:", *self._tail])
+        said = [line for line in self._tail if line.strip()]
+        first = f"{what}, exit status {self._process.poll()}; it said last: {said[-1] if said else 'nothing'}"
+        return "\n".join([first, *said])

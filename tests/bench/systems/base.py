@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 OnText = Callable[[str], None]
@@ -67,7 +68,8 @@ class System(Protocol):
     name: str
     title: str
 
-    def start(self) -> None: ...
+    def start(self, folder: Path) -> None:
+        """Returns when it can be used. `folder` is its own, empty, with a short path, and goes with the run."""
 
     def open(self) -> Session:
         """A new session with a kernel of its own, ready to run. What a scenario calls "new session" starts here."""

@@ -1,10 +1,9 @@
 """kernelgw itself, run as an operator runs it: the installed command, default isolation, a fresh data directory."""
 
+import contextlib
 import os
 import secrets
-import shutil
 import sys
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +20,12 @@ SETTLE_S = 60.0
 class GatewaySession:
     """Runs cells as SSE when somebody listens to the text, else as one JSON answer."""
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: Http, path: str = "") -> None:
         self._http = http
-        self.path = f"/v1/sessions/bench-{uuid.uuid4().hex}"
+        self.path = path or f"/v1/sessions/bench-{uuid.uuid4().hex}"
 
     def run(self, code: str, on_text: OnText | None = None, timeout: float = 60.0) -> Outcome:
-        self._http.wire.socket.settimeout(timeout)
+        self._http.wait_at_most(timeout)
         if on_text is not None:
             return gather(self.stream(code), on_text)
         answer = self._http.request("POST", f"{self.path}/executions", {"code": code})
@@ -43,11 +42,11 @@ class GatewaySession:
         """The execution's events. Nothing is read from the socket but by the iteration."""
         return events(self._http.stream("POST", f"{self.path}/executions", {"code": code}))
 
-    def execution(self, execution_id: str) -> dict[str, Any]:
-        """The execution as it stands, over a connection of its own, since the session's may be streaming."""
+    @contextlib.contextmanager
+    def beside(self) -> "Iterator[GatewaySession]":
+        """The same session over another connection, for when this one is streaming."""
         with self._http.again() as http:
-            found: dict[str, Any] = http.request("GET", f"{self.path}/executions/{execution_id}").json()
-            return found
+            yield GatewaySession(http, self.path)
 
     def pid(self) -> int:
         with self._http.again() as http:
@@ -97,18 +96,15 @@ class Gateway:
         self.name = name
         self._pool_size = pool_size
 
-    def start(self) -> None:
-        self._scratch = Path(tempfile.mkdtemp(prefix="kgb-"))
-        # A sandbox's user must be able to pass through to its workspace.
-        self._scratch.chmod(0o711)
+    def start(self, folder: Path) -> None:
         self._token = secrets.token_hex(16)
         environ = {k: v for k, v in os.environ.items() if not k.startswith(("KERNELGW_", "JUPYTER", "IPYTHON", "MPL"))}
         environ["KERNELGW_MAX_SESSIONS"] = "64"
         if self._pool_size is not None:
             environ["KERNELGW_POOL_SIZE"] = str(self._pool_size)
         command = [str(Path(sys.executable).parent / "kernelgw"), "serve", "--port", "0"]
-        command += ["--data-dir", str(self._scratch / "data"), "--token", self._token]
-        self._server = Server(command, environ, self._scratch)
+        command += ["--data-dir", str(folder / "data"), "--token", self._token]
+        self._server = Server(command, environ, folder)
         found = self._server.wait_for_line(r"http://([\d.]+):(\d+)/?\S*\?token=", timeout=180)
         self._address = Address(found[1], int(found[2]))
         self._server.wait_until(self._healthy)
@@ -127,7 +123,6 @@ class Gateway:
 
     def stop(self) -> None:
         self._server.stop()
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _healthy(self) -> bool:
         with Http(self._address, timeout=10) as http:

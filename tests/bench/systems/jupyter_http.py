@@ -1,7 +1,5 @@
 """The peers with Jupyter's REST and WebSocket doors: Kernel Gateway, jupyter_server, jupyverse."""
 
-import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -22,8 +20,9 @@ NUDGE_S = 0.5
 class SocketSession:
     """A kernel behind a WebSocket, ready once it has answered kernel_info with busy and idle on IOPub."""
 
-    def __init__(self, socket: WebSocket, session_id: str, end: Callable[[], None]) -> None:
+    def __init__(self, socket: WebSocket, session_id: str, end: Callable[[], bool]) -> None:
         self._socket = socket
+        self._lost = False
         self._codec = Codec(session_id, socket.subprotocol == V1)
         self._end = end
 
@@ -50,7 +49,9 @@ class SocketSession:
 
     def close(self) -> None:
         self._socket.close()
-        self._end()
+        # A server that is just restarting a killed kernel answers DELETE with 500; it ends it when it is stopped.
+        if not self._end() and not self._lost:
+            raise RuntimeError("the server did not end the kernel")
 
     def _send(self, kind: str, content: dict[str, object]) -> str:
         asked, opcode, payload = self._codec.request(kind, content)
@@ -67,7 +68,9 @@ class SocketSession:
                     raise
                 outcome.finished = False
                 return
-            _raise_if_lost(message)
+            if _tells_of_death(message):
+                self._lost = True
+                raise KernelLost  # Jupyter's servers say that it went, never why
             if message.parent_id != asked:
                 continue
             if message.channel == "shell":
@@ -78,9 +81,8 @@ class SocketSession:
                 outcome.add_output(message.type, message.content, on_text)
 
 
-def _raise_if_lost(message: Message) -> None:
-    if message.type == "status" and message.content["execution_state"] in ("restarting", "dead"):
-        raise KernelLost  # Jupyter's servers say that it went, never why
+def _tells_of_death(message: Message) -> bool:
+    return message.type == "status" and message.content["execution_state"] in ("restarting", "dead")
 
 
 class JupyterServer:
@@ -89,9 +91,10 @@ class JupyterServer:
     name = "jupyter_server"
     title = "jupyter_server"
 
-    def __init__(self, environment: Environment, quick_ack: bool = False) -> None:
+    quick_ack = False
+
+    def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._quick_ack = quick_ack
 
     def command(self, port: int) -> list[str]:
         return [
@@ -105,26 +108,23 @@ class JupyterServer:
             "--ServerApp.disable_check_xsrf=True",
         ]
 
-    def start(self) -> None:
-        self._scratch = Path(tempfile.mkdtemp(prefix="kgb-"))
+    def start(self, folder: Path) -> None:
         self._address = Address("127.0.0.1", free_port())
-        environ = self._environment.environ(self._scratch)
-        self._server = Server(self.command(self._address.port), environ, self._scratch)
+        self._server = Server(self.command(self._address.port), self._environment.environ(folder), folder)
         self._server.wait_until(self._answers)
 
     def open(self) -> SocketSession:
-        http = Http(self._address)
-        kernel, path = self.create(http)
+        with Http(self._address) as http:
+            kernel, path = self.create(http)
         # jupyverse sends a reply only where the messages' session is the WebSocket's.
         session_id = uuid.uuid4().hex
         channels = f"/api/kernels/{kernel}/channels?session_id={session_id}"
-        socket = WebSocket(self._address, channels, None, V1, self._quick_ack)
+        socket = WebSocket(self._address, channels, None, V1, self.quick_ack)
 
-        def end() -> None:
-            with http:
-                status = http.request("DELETE", path).status
-            if status != 204:
-                raise RuntimeError(f"DELETE {path}: {status}")
+        def end() -> bool:
+            # Not over the first connection: a server may have ended that in the meantime.
+            with Http(self._address) as http:
+                return http.request("DELETE", path).status == 204
 
         session = SocketSession(socket, session_id, end)
         session.handshake()
@@ -143,11 +143,18 @@ class JupyterServer:
 
     def stop(self) -> None:
         self._server.stop()
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _answers(self) -> bool:
         with Http(self._address, timeout=10) as http:
             return http.request("GET", "/api/kernelspecs").status == 200
+
+
+class QuickAckServer(JupyterServer):
+    """A client that asks its kernel not to delay ACKs: shows how much of the figure is Nagle meeting delayed ACK."""
+
+    name = "jupyter_server_quickack"
+    title = "jupyter_server, client with TCP_QUICKACK"
+    quick_ack = True
 
 
 class KernelGateway(JupyterServer):

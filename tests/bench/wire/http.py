@@ -1,5 +1,6 @@
 """HTTP/1.1 over one kept-alive socket with TCP_NODELAY; the same client talks to kernelgw and to every peer."""
 
+import select
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Wire:
     def __init__(self, address: Address, timeout: float = 60.0, quick_ack: bool = False) -> None:
         self.socket = socket.create_connection((address.host, address.port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.timeout = timeout
         self.buffer = bytearray()
         self._quick_ack = quick_ack
 
@@ -113,6 +115,11 @@ class Http:
             raise RuntimeError(f"{method} {path}: {status} {self._body(headers)[:300]!r}")
         return EventBytes(self.wire)
 
+    def wait_at_most(self, seconds: float) -> None:
+        """For the next bytes, from here on."""
+        self.wire.timeout = seconds
+        self.wire.socket.settimeout(seconds)
+
     def again(self) -> "Http":
         """Another connection to the same server."""
         return Http(self._address, self._token)
@@ -127,6 +134,9 @@ class Http:
         self.close()
 
     def _send(self, method: str, path: str, body: object, accept: str) -> None:
+        if self._ended():
+            self.wire.close()
+            self.wire = Wire(self._address, self.wire.timeout)
         head = f"{method} {path} HTTP/1.1\r\n{self._common}Accept: {accept}\r\n"
         if body is None:
             self.wire.send(f"{head}Content-Length: 0\r\n\r\n".encode())
@@ -134,6 +144,11 @@ class Http:
         data = orjson.dumps(body)
         head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
         self.wire.send(head.encode() + data)
+
+    def _ended(self) -> bool:
+        """Servers close connections that were quiet for some seconds; every client looks before it sends."""
+        readable, _, _ = select.select([self.wire.socket], [], [], 0)
+        return bool(readable) and not self.wire.socket.recv(1, socket.MSG_PEEK)
 
     def _body(self, headers: dict[str, str]) -> bytes:
         if headers.get("transfer-encoding") == "chunked":
