@@ -3,163 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..environments import Environment
-from ..errors import IsolationUnavailable, KernelDidNotStart
+from ..errors import IsolationUnavailable
 from ..sandbox import bubblewrap
 from ..sandbox.identity import Identities, own
-from ..sandbox.policy import HOME, WORKSPACE, Limits, Policy
-from . import exits
-from .client import KernelClient
-from .forkserver import Event, ForkServer
-from .listeners import CHANNELS, Listeners
-
-START_TIMEOUT_S = 20.0
-# A dead kernel's sockets close with it; a stray copy of one must not hold up the news.
-DRAIN_TIMEOUT_S = 0.1
-CRASH_LOG_BYTES = 8192
-log = logging.getLogger("kernelgw.kernel")
-
-
-class Workspace:
-    """A session's own directory on the host, and the uid it belongs to. Outlives its kernels."""
-
-    def __init__(self, path: Path, uid: int | None) -> None:
-        self.path = path
-        self.uid = uid
-
-
-class Kernel:
-    """A running kernel. `exited` is called once, after its last output has been delivered."""
-
-    def __init__(self, server: ForkServer, workspace: Workspace, sandboxed: bool) -> None:
-        self.id = uuid.uuid4().hex[:12]
-        self.server = server
-        self.workspace = workspace
-        self.sandboxed = sandboxed
-        self.client = KernelClient()
-        self.pid = 0
-        self.exit: exits.Exit | None = None
-        self.exited: Callable[[exits.Exit], None] = lambda _: None
-        self.sealed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._wanted: str | None = None
-        self._oom_kills = exits.host_oom_kills()
-        self._crash_log = b""
-        self._log_fd = -1
-        self._listeners: Listeners | None = None
-        self._ending: asyncio.Task[None] | None = None
-        self._gone = asyncio.Event()
-
-    @property
-    def environment(self) -> str:
-        return self.server.environment.name
-
-    @property
-    def home(self) -> str:
-        """The workspace as the kernel sees it."""
-        return WORKSPACE if self.sandboxed else str(self.workspace.path)
-
-    @property
-    def ending(self) -> bool:
-        return self._wanted is not None or self._ending is not None or self.exit is not None
-
-    def interrupt(self) -> None:
-        self.server.tell("signal", id=self.id, signal=2, group=True)
-
-    def end(self, why: str) -> None:
-        """Kills it and everything in its sandbox; `exited` follows."""
-        if self.exit is not None or self._wanted is not None:
-            return
-        self._wanted = why
-        self.server.tell("signal", id=self.id, signal=9, group=True)
-        if self.sandboxed:
-            self.server.tell("end", id=self.id)
-
-    async def ended(self) -> None:
-        """Returns when nothing is left of it. Call `end` before."""
-        await self._gone.wait()
-
-    # set-up, used by the launcher
-
-    async def open(self, directory: Path) -> tuple[list[int], int]:
-        """Binds and connects its sockets. Returns the fds to hand over, the last being ours to close."""
-        self._listeners = Listeners(directory)
-        read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._log_fd = read
-        asyncio.get_running_loop().add_reader(read, self._hear_crash_log)
-        try:
-            await self.client.connect(directory)
-        except BaseException:
-            os.close(write)
-            raise
-        return [*self._listeners.fds(), write], write
-
-    def handed_over(self) -> None:
-        if self._listeners is not None:
-            self._listeners.close()
-
-    def on_event(self, event: Event) -> None:
-        kind = event["event"]
-        if kind == "spawned":
-            self.pid = event["pid"]
-            if not self.sealed.done():
-                self.sealed.set_result(None)
-        elif kind == "spawn_failed" and not self.sealed.done():
-            self.sealed.set_exception(KernelDidNotStart(f"The kernel could not be started: {event['message']}"))
-        elif kind == "exit" and self._ending is None:
-            if self.sandboxed:
-                self.server.tell("end", id=self.id)
-            self._ending = asyncio.create_task(self._finish(event))
-
-    async def _finish(self, event: Event) -> None:
-        await self.client.drained(DRAIN_TIMEOUT_S)
-        self._hear_crash_log()
-        kills = exits.host_oom_kills() - self._oom_kills
-        self.exit = exits.explain(event, self._wanted, self._crash_log.decode(errors="replace"), kills)
-        if not self.sealed.done():
-            self.sealed.set_exception(KernelDidNotStart(self.exit.reason))
-            self.sealed.exception()
-        self.discard()
-        self.exited(self.exit)
-        self._gone.set()
-
-    def not_started(self, error: OSError) -> KernelDidNotStart:
-        if isinstance(error, TimeoutError):
-            return KernelDidNotStart(f"The kernel was not ready within {START_TIMEOUT_S:.0f} s.")
-        reason = self.exit.reason if self.exit is not None else str(error)
-        log_end = self._crash_log.decode(errors="replace").strip()
-        log.warning("kernel %s did not start: %s %s", self.id, reason, log_end)
-        return KernelDidNotStart(f"The kernel could not be started: {reason}", log=log_end[-1000:])
-
-    def discard(self) -> None:
-        """Gives back everything on the gateway's side. Safe to call twice."""
-        self.server.unwatch(self.id)
-        self.client.close()
-        if self._listeners is not None:
-            self._listeners.remove()
-            self._listeners = None
-        if self._log_fd >= 0:
-            asyncio.get_running_loop().remove_reader(self._log_fd)
-            os.close(self._log_fd)
-            self._log_fd = -1
-
-    def _hear_crash_log(self) -> None:
-        if self._log_fd < 0:
-            return
-        try:
-            data = os.read(self._log_fd, 65536)
-        except BlockingIOError:
-            return
-        if data:
-            self._crash_log = (self._crash_log + data)[-CRASH_LOG_BYTES:]
-        else:
-            asyncio.get_running_loop().remove_reader(self._log_fd)
+from ..sandbox.policy import HOME, Limits, Policy
+from .forkserver import ForkServer
+from .kernel import START_TIMEOUT_S, Kernel, Workspace
+from .listeners import CHANNELS
 
 
 class Launcher:

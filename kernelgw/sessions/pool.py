@@ -10,7 +10,8 @@ from collections.abc import Callable
 from ..environments import Environment
 from ..errors import GatewayError
 from ..kernel.exits import Exit
-from ..kernel.launcher import Kernel, Launcher, Workspace
+from ..kernel.kernel import Kernel, Workspace
+from ..kernel.launcher import Launcher
 
 # After a failed start, so that a broken environment does not spin.
 RETRY_S = 5.0

@@ -18,7 +18,8 @@ from ..errors import (
     UnknownEnvironment,
     UnknownLanguage,
 )
-from ..kernel.launcher import Kernel, Launcher
+from ..kernel.kernel import Kernel
+from ..kernel.launcher import Launcher
 from ..settings import Settings
 from .execution import Execution
 from .lifecycle import State

@@ -18,7 +18,7 @@ from ..events import translate
 from ..events.log import EventLog
 from ..events.outputs import Outputs
 from ..kernel.exits import Exit
-from ..kernel.launcher import Kernel, Workspace
+from ..kernel.kernel import Kernel, Workspace
 from ..kernel.wire import Message
 from .execution import Execution, Status
 from .lifecycle import State, move

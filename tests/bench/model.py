@@ -1,6 +1,7 @@
 """What a scenario is, what it records, and what comes of it. Pure."""
 
 import contextlib
+import math
 import statistics
 import traceback
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ def summarize(samples: list[float]) -> Summary:
 
     def percentile(share: float) -> float:
         # Nearest rank: always a value that was measured.
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
     return Summary(
         n=len(ordered),

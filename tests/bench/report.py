@@ -80,7 +80,9 @@ def detail(result: Table) -> str:
     lines = [f"**{result['title']}** (`{result['name']}`; {result['date']}, {result['commit']})", ""]
     lines += [_row(head), _row(["---", *["---:"] * (len(head) - 1)])]
     for name, summary in rows.items():
-        numbers = [number(summary[key]) for key in ("p50", "p95", "p99", "lowest", "highest")]
+        # With few samples, a high percentile is the highest by another name.
+        shown = {"p50": 1, "p95": 20, "p99": 100, "lowest": 1, "highest": 1}
+        numbers = [number(summary[key]) if summary["n"] >= least else "" for key, least in shown.items()]
         own = result["extras"].get(name, {})
         further = [number(own[key]) if key in own else "" for key in extra]
         lines.append(_row([TITLES.get(name, name), str(summary["n"]), *numbers, *further]))
@@ -99,8 +101,10 @@ def number(value: float) -> str:
 def _ours(result: Table) -> str:
     if result["ours"] is None:
         return "failed"
-    text = number(result["ours"]["p50"])
-    return f"**{text}**" if result["met"] else f"**{text}** (missed)"
+    text = f"**{number(result['ours']['p50'])}**"
+    if "kernelgw" in result["errors"]:
+        return f"{text} (failed)"
+    return text if result["met"] else f"{text} (missed)"
 
 
 def _target(result: Table) -> str:

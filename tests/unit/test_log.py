@@ -32,7 +32,7 @@ def seqs(events: list[Event]) -> list[int]:
 
 
 def test_events_are_numbered_from_one() -> None:
-    log = EventLog(1000)
+    log = EventLog(10_000)
     assert (log.first, log.last) == (1, 0)
     assert [log.append("t", {}).seq for _ in range(3)] == [1, 2, 3]
     assert (log.first, log.last) == (1, 3)

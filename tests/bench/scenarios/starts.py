@@ -2,12 +2,14 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.bench.lab import Lab
 from tests.bench.model import Record, Scenario, Target
 from tests.bench.systems.base import Outcome, Session, System, expect_picture, expect_result
+from tests.bench.wire.http import Timeout
 
 Check = Callable[[Outcome], None]
 PICTURE = """
@@ -65,10 +67,19 @@ def first_picture(lab: Lab, record: Record) -> None:
 
 def burst_20(lab: Lab, record: Record) -> None:
     names = ["kernelgw", "raw", "kernel_gateway", "jupyter_server", "jupyverse"]
-    for system in lab.rounds(record, names, lab.pick(3, 1)):
+    stuck: Counter[str] = Counter()
+    rounds = lab.pick(3, 1)
+    for system in lab.rounds(record, names, rounds):
         with record.attempt(system.name):
             system.settle()
-            record.add(system.name, slowest_of(system, 20))
+            try:
+                record.add(system.name, slowest_of(system, 20))
+            except Timeout:
+                if system.name == "kernelgw":
+                    raise
+                # Seen now and then: the ports of a kernel are found by bind and release, and two can find the same.
+                stuck[system.name] += 1
+                record.notes[system.name] = f"{stuck[system.name]} of {rounds} bursts had a kernel that never came up"
 
 
 def slowest_of(system: System, count: int) -> float:

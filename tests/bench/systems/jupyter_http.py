@@ -1,5 +1,6 @@
 """The peers with Jupyter's REST and WebSocket doors: Kernel Gateway, jupyter_server, jupyverse."""
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable
@@ -27,16 +28,22 @@ class SocketSession:
         self._end = end
 
     def handshake(self, timeout: float = 120.0) -> None:
-        """A kernel that is still starting may lose the first request's status: ask again until one comes whole."""
+        """A kernel that is still starting may lose the first request's status: asks again until one comes whole."""
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            asked = self._send("kernel_info_request", {})
-            try:
-                self._until_idle(asked, Outcome(), None, NUDGE_S)
-            except Timeout:
-                continue
-            return
-        raise Timeout
+        replied: set[str] = set()
+        idle: set[str] = set()
+        while not replied & idle:
+            if time.monotonic() > deadline:
+                raise Timeout("the kernel was not ready in time")
+            self._send("kernel_info_request", {})
+            with contextlib.suppress(Timeout):
+                # On a busy machine the answer to an earlier request may come only now: any will do.
+                while not replied & idle:
+                    message = self._receive(NUDGE_S)
+                    if message.type == "kernel_info_reply":
+                        replied.add(message.parent_id)
+                    elif message.type == "status" and message.content["execution_state"] == "idle":
+                        idle.add(message.parent_id)
 
     def run(self, code: str, on_text: OnText | None = None, timeout: float = 60.0) -> Outcome:
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
@@ -58,11 +65,14 @@ class SocketSession:
         self._socket.send(payload, opcode)
         return asked
 
+    def _receive(self, timeout: float) -> Message:
+        return self._codec.decode(*self._socket.receive(timeout))
+
     def _until_idle(self, asked: str, outcome: Outcome, on_text: OnText | None, timeout: float) -> None:
         idle = replied = False
         while not (idle and replied):
             try:
-                message = self._codec.decode(*self._socket.receive(LOST_AFTER_S if replied else timeout))
+                message = self._receive(LOST_AFTER_S if replied else timeout)
             except Timeout:
                 if not replied:
                     raise

@@ -1,5 +1,6 @@
 """Raw jupyter_client over ipc: no server at all, the floor that a gateway over stock ipykernel could reach."""
 
+import contextlib
 import json
 import queue
 import time
@@ -57,11 +58,13 @@ class RawSession:
         self._manager.shutdown_kernel(now=True)
 
     def _take_reply(self, asked: str, timeout: float) -> bool:
+        """Passes over replies to what was asked before, in the handshake."""
         try:
-            reply = self._client.get_shell_msg(timeout=timeout)
+            while self._client.get_shell_msg(timeout=timeout)["parent_header"].get("msg_id") != asked:
+                pass
         except queue.Empty:
             return False
-        return bool(reply["parent_header"].get("msg_id") == asked)
+        return True
 
 
 class Raw:
@@ -118,17 +121,13 @@ class OwnHandshake(Raw):
 
     def wait(self, client: BlockingKernelClient) -> None:
         deadline = time.monotonic() + 120
+        asked = set()
         while time.monotonic() < deadline:
-            asked = client.kernel_info()
-            try:
+            asked.add(client.kernel_info())
+            with contextlib.suppress(queue.Empty):
                 while True:
                     message = client.get_iopub_msg(timeout=NUDGE_S)
                     idle = message["content"].get("execution_state") == "idle"
-                    if idle and message["parent_header"].get("msg_id") == asked:
-                        break
-                while client.get_shell_msg(timeout=5)["parent_header"].get("msg_id") != asked:
-                    pass
-            except queue.Empty:
-                continue
-            return
-        raise TimeoutError("no kernel_info_reply")
+                    if idle and message["parent_header"].get("msg_id") in asked:
+                        return
+        raise TimeoutError("the kernel was not ready in time")

@@ -52,7 +52,7 @@ class Wire:
         try:
             data = self.socket.recv(RECV_SIZE)
         except TimeoutError as error:
-            raise Timeout from error
+            raise Timeout("the server said nothing more") from error
         if not data:
             raise ConnectionEnded
         if self._quick_ack:

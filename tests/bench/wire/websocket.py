@@ -83,7 +83,7 @@ class WebSocket:
         while len(self.wire.buffer) < count:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise Timeout
+                raise Timeout("the server said nothing more")
             self.wire.socket.settimeout(left)
             self.wire.fill()
 

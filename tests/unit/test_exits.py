@@ -1,0 +1,110 @@
+"""Why a kernel ended, in words that claim no more than is known."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from kernelgw.kernel.exits import Exit, explain, host_oom_kills
+
+KILLED = {"code": None, "signal": int(signal.SIGKILL)}
+FATAL = "Fatal Python error: Segmentation fault\n\nCurrent thread 0x1 (most recent call first):\n"
+
+
+def told(event: dict[str, Any], wanted: str | None = None, crash_log: str = "", oom_kills: int = 0) -> Exit:
+    return explain(event, wanted, crash_log, oom_kills)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("deadline", "ran past its deadline"),
+        ("restarted", "was restarted"),
+        ("ended", "session was ended"),
+        ("idle", "idle for too long"),
+        ("some new reason", "some new reason"),
+    ],
+)
+def test_what_we_did_ourselves_is_said_to_be_ours(wanted: str, words: str) -> None:
+    # Even when the host was short of memory at the time, and whatever the crash log says.
+    found = told(KILLED, wanted, FATAL, oom_kills=3)
+    assert found.cause == wanted
+    assert words in found.reason
+    assert found.signal == signal.SIGKILL
+
+
+def test_out_of_memory_is_said_when_the_host_killed_for_memory() -> None:
+    found = told(KILLED, oom_kills=1)
+    assert found.cause == "out_of_memory"
+    assert "out of memory" in found.reason
+    assert "less data" in found.hint
+
+
+def test_a_kill_for_no_known_reason_is_not_called_out_of_memory() -> None:
+    found = told(KILLED)
+    assert found.cause == "killed"
+    assert "memory" not in found.reason
+    assert "SIGKILL" in found.reason
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE])
+def test_a_crash_names_its_signal(number: signal.Signals) -> None:
+    found = told({"code": None, "signal": int(number)}, oom_kills=5)
+    assert found.cause == "crashed"
+    assert found.signal == number
+    assert number.name in found.reason
+    assert "Native code" in found.hint
+
+
+def test_a_crash_says_what_python_said_of_it() -> None:
+    found = told({"code": None, "signal": int(signal.SIGSEGV)}, crash_log="noise\n" + FATAL)
+    assert "(SIGSEGV: Segmentation fault)" in found.reason
+
+
+@pytest.mark.parametrize("log", ["", "x Fatal Python error: not at the start of a line", "\x00\udcff\n"])
+def test_a_crash_log_that_says_nothing_adds_nothing(log: str) -> None:
+    assert told({"code": None, "signal": int(signal.SIGSEGV)}, crash_log=log).reason == "The kernel crashed (SIGSEGV)."
+
+
+def test_a_signal_without_a_name_is_told_by_number() -> None:
+    assert "signal 99" in told({"code": None, "signal": 99}).reason
+
+
+def test_code_that_ends_its_kernel_is_told_so() -> None:
+    found = told({"code": 0, "signal": None})
+    assert (found.cause, found.code) == ("exited", 0)
+    assert "ended its own kernel" in found.reason
+
+
+@pytest.mark.parametrize("code", [1, 42, 255])
+def test_an_exit_code_is_told(code: int) -> None:
+    found = told({"code": code, "signal": None})
+    assert (found.cause, found.code) == ("exited", code)
+    assert str(code) in found.reason
+    assert f"os._exit({code})" in found.hint
+
+
+def test_a_fork_server_that_ended_is_the_reason() -> None:
+    found = told({"server_lost": True, "code": None, "signal": None})
+    assert found.cause == "server_lost"
+    assert "fork server" in found.reason
+
+
+def test_when_nothing_is_known_no_exit_code_is_claimed() -> None:
+    found = told({"code": None, "signal": None})
+    assert "None" not in found.reason + found.hint
+    assert "os._exit" not in found.hint
+
+
+@pytest.mark.parametrize("event", [KILLED, {"code": 0}, {"code": 3}, {"signal": 11}, {"server_lost": True}, {}])
+@pytest.mark.parametrize("wanted", [None, "deadline"])
+def test_every_end_says_that_the_variables_are_gone(event: dict[str, Any], wanted: str | None) -> None:
+    found = told(event, wanted)
+    assert found.reason.endswith(".")
+    assert "variables are gone" in found.hint
+
+
+def test_the_host_s_count_is_a_number() -> None:
+    assert host_oom_kills() >= 0
