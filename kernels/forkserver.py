@@ -142,6 +142,7 @@ class ForkServer:
             self.ready = True
             gc.collect()
             gc.freeze()
+            linux.trim_heap()
         unheard, self.unheard = self.unheard, []
         return {
             "version": channel.VERSION,

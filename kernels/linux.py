@@ -75,6 +75,11 @@ def fflush_all() -> None:
     _libc.fflush(None)
 
 
+def trim_heap() -> None:
+    """Gives free memory at the heap's end, and free pages within it, back to the system."""
+    _libc.malloc_trim(0)
+
+
 def last_capability() -> int:
     with open("/proc/sys/kernel/cap_last_cap") as file:
         return int(file.read())

@@ -83,8 +83,8 @@ def build() -> PythonKernel:
     log = logging.getLogger("kernelgw.kernel")
     log.addHandler(logging.NullHandler())
     log.propagate = False
-    # Imported here because the kernel would do so: with debugpy it is the slowest import of all.
-    import ipykernel.debugger  # noqa: F401
+    # Imported here because the kernel would do so later; with debugpy the first is the slowest import of all.
+    import tornado.platform.asyncio  # noqa: F401
 
     # IPython wants a directory of its own; `run` makes the same one inside the sandbox.
     os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="ipython-")
