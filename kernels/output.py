@@ -27,6 +27,9 @@ GATHER_S = 0.03
 # A writer that is this far ahead of the sending thread is held back.
 MOST_QUEUED = 20_000
 LARGEST_TEXT = 1 << 18
+# The gateway takes a little more, and closes the connection of a kernel that sends beyond that.
+LARGEST_MESSAGE = 48 << 20
+TOO_LARGE = f"[an output was left out: larger than {LARGEST_MESSAGE >> 20} MiB]\n"
 PIPE_READ = 1 << 16
 MOST_READS = 16
 
@@ -86,6 +89,9 @@ class Output:
 
     def send_multipart(self, parts: list[Any], *_: Any, **__: Any) -> None:
         if not self.mine():
+            return
+        if sum(len(part) for part in parts) > LARGEST_MESSAGE:
+            self.text("stderr", self.parent, TOO_LARGE)
             return
         self._queue.append(("", None, parts))
         self._ring()

@@ -13,7 +13,7 @@ from .translate import Happening
 HEAD_SHARE = 0.25
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Item:
     """A piece of a stream, or one display, result or error. Replaced in place by display updates."""
 
@@ -34,6 +34,11 @@ class Outputs:
         self._tail_size = 0
         self._dropped = 0
         self._clear_next = False
+
+    @property
+    def size(self) -> int:
+        """Bytes kept, roughly."""
+        return self._head_size + self._tail_size
 
     def apply(self, seq: int, happening: Happening) -> Item | None:
         """Takes one event in; returns the new item when it made one (so that a display id can find it)."""

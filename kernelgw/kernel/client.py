@@ -6,6 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ class KernelClient:
 
     def __init__(self) -> None:
         self.listener: Listener | None = None
+        self.on_lost: Callable[[], None] = lambda: None
         self.session = uuid.uuid4().hex
         self._peers: dict[str, zmtp.Peer] = {}
         self._welcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -44,8 +46,7 @@ class KernelClient:
             ("control", "DEALER", self._on_control),
             ("iopub", "SUB", self._on_iopub),
         ):
-            lost = self._lost.set if channel == "iopub" else _ignore
-            peer = zmtp.Peer(kind, _guarded(handler), lost, identity)
+            peer = zmtp.Peer(kind, _guarded(handler), partial(self._on_lost, channel), identity)
             self._peers[channel] = peer
             with connectable(directory / channel) as path:
                 await loop.create_unix_connection(lambda peer=peer: peer, path)  # type: ignore[misc]
@@ -86,6 +87,11 @@ class KernelClient:
             self._welcome.set_exception(ConnectionError("the kernel ended before it was ready"))
             self._welcome.exception()
 
+    def _on_lost(self, channel: str) -> None:
+        if channel == "iopub":
+            self._lost.set()
+        self.on_lost()
+
     def _on_iopub(self, frames: list[bytes]) -> None:
         if len(frames) == 1 and frames[0] == WELCOME:
             if not self._welcome.done():
@@ -116,7 +122,3 @@ def _guarded(handler: Callable[[list[bytes]], None]) -> Callable[[list[bytes]], 
             log.warning("dropped a message from a kernel: %s", error)
 
     return handle
-
-
-def _ignore() -> None:
-    return None

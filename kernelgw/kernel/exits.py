@@ -50,6 +50,7 @@ def _wanted(wanted: str, code: int | None, number: int | None) -> Exit:
         "deadline": "It ran past its deadline and did not stop when interrupted, so its kernel was killed.",
         "restarted": "The kernel was restarted.",
         "ended": "The session was ended.",
+        "disconnected": "The kernel closed its connection, or sent a message that is too large, and was killed.",
         "idle": "The session was idle for too long, so its kernel was ended.",
     }
     return Exit(wanted, sentences.get(wanted, f"The kernel was ended: {wanted}."), LOST, code, number)

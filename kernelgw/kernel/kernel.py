@@ -20,6 +20,8 @@ START_TIMEOUT_S = 20.0
 # A dead kernel's sockets close with it; a stray copy of one must not hold up the news.
 DRAIN_TIMEOUT_S = 0.1
 CRASH_LOG_BYTES = 8192
+# How long the news of an exit may come after the sockets have closed.
+EXIT_NEWS_S = 1.0
 log = logging.getLogger("kernelgw.kernel")
 
 
@@ -40,6 +42,7 @@ class Kernel:
         self.workspace = workspace
         self.sandboxed = sandboxed
         self.client = KernelClient()
+        self.client.on_lost = self._connection_lost
         self.pid = 0
         self.exit: exits.Exit | None = None
         self.exited: Callable[[exits.Exit], None] = lambda _: None
@@ -113,6 +116,14 @@ class Kernel:
                 self.server.tell("end", id=self.id)
             self._ending = asyncio.create_task(self._finish(event))
 
+    def _connection_lost(self) -> None:
+        # Most often the process has just ended, and the fork server is about to say why.
+        asyncio.get_running_loop().call_later(EXIT_NEWS_S, self._end_if_alive)
+
+    def _end_if_alive(self) -> None:
+        if not self.ending:
+            self.end("disconnected")
+
     async def _finish(self, event: Event) -> None:
         await self.client.drained(DRAIN_TIMEOUT_S)
         self._hear_crash_log()
@@ -136,6 +147,7 @@ class Kernel:
     def discard(self) -> None:
         """Gives back everything on the gateway's side. Safe to call twice."""
         self.server.unwatch(self.id)
+        self.client.on_lost = _nothing
         self.client.close()
         if self._listeners is not None:
             self._listeners.remove()
@@ -156,3 +168,7 @@ class Kernel:
             self._crash_log = (self._crash_log + data)[-CRASH_LOG_BYTES:]
         else:
             asyncio.get_running_loop().remove_reader(self._log_fd)
+
+
+def _nothing() -> None:
+    return None

@@ -13,8 +13,9 @@ from typing import cast
 
 GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + b"\x00" + bytes(31)
 MORE, LONG, COMMAND = 1, 2, 4
-# A kernel that announces a larger frame is broken or hostile; its connection is closed.
-LARGEST_FRAME = 512 * 1024 * 1024
+# A kernel that sends a larger message, or one in more frames, is broken or hostile: its connection is closed.
+LARGEST_MESSAGE = 64 * 1024 * 1024
+MOST_FRAMES = 1024
 
 
 class Peer(asyncio.Protocol):
@@ -34,6 +35,7 @@ class Peer(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._frames: list[bytes] = []
+        self._pending = 0
         self._greeted = False
         self._unsent: list[bytes] = []
         self.ready = False
@@ -66,7 +68,7 @@ class Peer(asyncio.Protocol):
             else:
                 length = buffer[position + 1]
                 start = position + 2
-            if length > LARGEST_FRAME:
+            if length + self._pending > LARGEST_MESSAGE or len(self._frames) > MOST_FRAMES:
                 self.close()
                 return
             if size - start < length:
@@ -115,8 +117,10 @@ class Peer(asyncio.Protocol):
                 self._begin()
             return
         self._frames.append(body)
+        self._pending += len(body)
         if not flags & MORE:
             frames, self._frames = self._frames, []
+            self._pending = 0
             self._on_message(frames)
 
     def _begin(self) -> None:

@@ -23,6 +23,8 @@ class Status(StrEnum):
     KILLED = "killed"
 
 
+# An awaiting cell is interrupted by cancelling it; a kernel that was interrupted may give no name at all.
+INTERRUPT_NAMES = frozenset({"KeyboardInterrupt", "CancelledError", ""})
 FINISHED = frozenset(Status) - {Status.QUEUED, Status.RUNNING}
 
 
@@ -47,6 +49,7 @@ class Execution:
     idle: bool = False
     reply: dict[str, Any] | None = None
     waiting_for_input: bool = False
+    kept: int = 0
     stopping: Status | None = None
     timer: asyncio.TimerHandle | None = None
     _started: float | None = None
@@ -57,6 +60,16 @@ class Execution:
     @property
     def finished(self) -> bool:
         return self.status in FINISHED
+
+    def outcome(self, failed: bool) -> Status:
+        """How it ended, given whether its reply was an error: a stop that was asked for counts if it worked."""
+        if self.stopping is Status.TIMED_OUT:
+            return Status.TIMED_OUT
+        if not failed:
+            return Status.COMPLETED
+        if self.stopping is not None and self.error and self.error["name"] in INTERRUPT_NAMES:
+            return self.stopping
+        return Status.FAILED
 
     def start(self) -> None:
         self.status = Status.RUNNING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from weakref import WeakSet
 
 from ..events.log import EventLog
 from ..events.outputs import Item, update
@@ -17,7 +18,8 @@ class Recorder:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._displays: OrderedDict[str, list[Item]] = OrderedDict()
+        # Weakly: an output that its execution no longer keeps must not be kept here.
+        self._displays: OrderedDict[str, WeakSet[Item]] = OrderedDict()
 
     def output(self, execution: Execution | None, happening: Happening) -> None:
         if execution is not None and not execution.finished:
@@ -39,6 +41,6 @@ class Recorder:
         self._displays.clear()
 
     def _remember(self, display_id: str, item: Item) -> None:
-        self._displays.setdefault(display_id, []).append(item)
+        self._displays.setdefault(display_id, WeakSet()).add(item)
         while len(self._displays) > MOST_DISPLAY_IDS:
             self._displays.popitem(last=False)

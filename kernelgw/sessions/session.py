@@ -27,6 +27,8 @@ from .recorder import Recorder
 
 # The reply and `idle` come by different sockets. After one of them, the other is owed within this time.
 STRAGGLER_S = 1.0
+# All executions together may keep this many times what one may.
+HISTORY_SHARE = 2
 WITHOUT_KERNEL = frozenset({State.NEW, State.DEAD})
 log = logging.getLogger("kernelgw.session")
 
@@ -59,6 +61,7 @@ class Session:
         self._starting: asyncio.Task[None] | None = None
         self._lost: str | None = None
         self._closing = False
+        self._kept = 0
         self._loop = asyncio.get_running_loop()
 
     # what doors call
@@ -287,7 +290,7 @@ class Session:
         failed = reply.get("status") != "ok"
         if failed:
             execution.error = translate.error(reply)
-        self._complete(execution, _outcome(execution, failed))
+        self._complete(execution, execution.outcome(failed))
 
     def _complete(self, execution: Execution, status: Status) -> None:
         """Exactly once for each execution, and the last event that it has."""
@@ -300,6 +303,8 @@ class Session:
             self._current = None
             if self.state is State.BUSY:
                 self._become(State.IDLE)
+        execution.kept = execution.outputs.size
+        self._kept += execution.kept
         event = self.log.append("execution.completed", execution.summary(), execution.id)
         execution.last_seq = event.seq
         self._pump()
@@ -376,22 +381,10 @@ class Session:
         self.log.append("session.state", data)
 
     def _forget_old(self) -> None:
-        while len(self.executions) > self.plan.history_length:
-            oldest = next(iter(self.executions.values()))
-            if not oldest.finished:
+        """Oldest first, when there are too many or their outputs take too much room together."""
+        while len(self.executions) > self.plan.history_length or self._kept > HISTORY_SHARE * self.plan.output_bytes:
+            oldest = next(iter(self.executions.values()), None)
+            if oldest is None or not oldest.finished:
                 return
             del self.executions[oldest.id]
-
-
-def _outcome(execution: Execution, failed: bool) -> Status:
-    if execution.stopping is Status.TIMED_OUT:
-        return Status.TIMED_OUT
-    if not failed:
-        return Status.COMPLETED
-    if execution.stopping is not None and execution.error and execution.error["name"] in INTERRUPT_NAMES:
-        return execution.stopping
-    return Status.FAILED
-
-
-# An awaiting cell is interrupted by cancelling it.
-INTERRUPT_NAMES = frozenset({"KeyboardInterrupt", "CancelledError", ""})
+            self._kept -= oldest.kept
