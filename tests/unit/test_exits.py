@@ -24,6 +24,7 @@ def told(event: dict[str, Any], wanted: str | None = None, crash_log: str = "", 
         ("restarted", "was restarted"),
         ("ended", "session was ended"),
         ("idle", "idle for too long"),
+        ("disconnected", "closed its connection"),
         ("some new reason", "some new reason"),
     ],
 )

@@ -21,7 +21,12 @@ def deep(tmp_path: Path) -> Path:
 
 
 def open_fds() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def bound_name(fd: int) -> str:
+    with socket.socket(fileno=os.dup(fd)) as copy:
+        return Path(copy.getsockname()).name
 
 
 def talk(path: Path, listener: socket.socket) -> bytes:
@@ -69,8 +74,7 @@ def test_one_socket_a_channel_in_a_directory_that_is_closed_to_others(deep: Path
     listeners = Listeners(deep / "kernel")
     assert stat.S_IMODE(listeners.directory.stat().st_mode) == 0o700
     assert sorted(path.name for path in listeners.directory.iterdir()) == sorted(CHANNELS)
-    names = [os.path.basename(socket.socket(fileno=os.dup(fd)).getsockname()) for fd in listeners.fds()]
-    assert names == list(CHANNELS)
+    assert [bound_name(fd) for fd in listeners.fds()] == list(CHANNELS)
     listeners.remove()
 
 

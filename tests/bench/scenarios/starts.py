@@ -77,7 +77,7 @@ def burst_20(lab: Lab, record: Record) -> None:
             except Timeout:
                 if system.name == "kernelgw":
                     raise
-                # Seen now and then: the ports of a kernel are found by bind and release, and two can find the same.
+                # Seen now and then. Likely: ports are found by bind and release, and two kernels find the same.
                 stuck[system.name] += 1
                 record.notes[system.name] = f"{stuck[system.name]} of {rounds} bursts had a kernel that never came up"
 
