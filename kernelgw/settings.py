@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -18,8 +19,8 @@ class BadSetting(ValueError):
     """An option with a value that it cannot have; the message names both."""
 
 
-def _option(default: Any, help_: str) -> Any:
-    return field(default=default, metadata={"help": help_})
+def _option(default: Any, help_: str, least: float = 0, most: float = math.inf) -> Any:
+    return field(default=default, metadata={"help": help_, "least": least, "most": most})
 
 
 def _default_data_dir() -> Path:
@@ -32,7 +33,7 @@ def _default_data_dir() -> Path:
 @dataclass(frozen=True)
 class Settings:
     host: str = _option("127.0.0.1", "address to listen on; beyond loopback a token must be given")
-    port: int = _option(8000, "port to listen on; 0 picks a free one")
+    port: int = _option(8000, "port to listen on; 0 picks a free one", most=65535)
     data_dir: Path = field(
         default_factory=_default_data_dir, metadata={"help": "where sockets, logs and workspaces are kept"}
     )
@@ -40,9 +41,9 @@ class Settings:
     isolation: str = _option("auto", "auto, bubblewrap or none; auto stops when no sandbox can be built")
     environment: str = _option("default", "the environment of sessions that name none")
     pool_size: int = _option(2, "warm kernels kept ready in the default environment; 0 for none")
-    max_sessions: int = _option(64, "live kernels at most; beyond that the answer is 503 with Retry-After")
-    max_starting: int = _option(4, "kernels started at the same time; others wait their turn")
-    max_queued: int = _option(100, "executions that may wait in one session")
+    max_sessions: int = _option(64, "live kernels at most; beyond that the answer is 503 with Retry-After", least=1)
+    max_starting: int = _option(4, "kernels started at the same time; others wait their turn", least=1)
+    max_queued: int = _option(100, "executions that may wait in one session", least=1)
     idle_timeout_s: float = _option(3600.0, "a session idle for longer loses its kernel, not its files; 0 for never")
     timeout_s: float = _option(600.0, "deadline of an execution that names none; 0 for none")
     grace_s: float = _option(5.0, "between a deadline's interrupt and the kill")
@@ -50,7 +51,7 @@ class Settings:
     max_body_bytes: int = _option(16 << 20, "largest request body")
     output_bytes: int = _option(64 << 20, "output kept of one execution; beyond it the middle is left out")
     log_bytes: int = _option(64 << 20, "events kept of one session, for readers that come later or are slow")
-    history_length: int = _option(1000, "executions kept of one session")
+    history_length: int = _option(1000, "executions kept of one session", least=1)
     allowed_hosts: tuple[str, ...] = _option((), "further Host names to answer to, comma separated")
     allowed_origins: tuple[str, ...] = _option((), "web origins whose pages may call, comma separated")
     uid_first: int = _option(1_870_000, "as root: first host uid for sessions")
@@ -87,17 +88,22 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _convert(name: str, value: Any) -> Any:
-    kind = next(str(option.type) for option in fields(Settings) if option.name == name)
+    option = next(option for option in fields(Settings) if option.name == name)
+    kind = str(option.type)
     try:
-        if kind == "int":
-            return int(value)
-        if kind == "float":
-            return float(value)
+        if kind in ("int", "float"):
+            number = int(value) if kind == "int" else float(value)
+            least, most = option.metadata["least"], option.metadata["most"]
+            if not least <= number <= most or not math.isfinite(number):
+                raise BadSetting(f"{name} cannot be {value}; it is a number from {least:g} to {most:g}")
+            return number
         if kind == "Path":
             return Path(value).expanduser().absolute()
         if kind.startswith("tuple"):
-            parts = value.split(",") if isinstance(value, str) else value
+            parts = value.split(",") if isinstance(value, str) else [str.strip(part) for part in value]
             return tuple(part.strip() for part in parts if part.strip())
         return str(value)
-    except (TypeError, ValueError):
+    except BadSetting:
+        raise
+    except (TypeError, ValueError, OverflowError):
         raise BadSetting(f"{name} cannot be {value!r}; it is a {kind}") from None

@@ -71,14 +71,15 @@ async def disconnected(receive: Receive) -> None:
 
 async def session_events(log: EventLog, after: int) -> AsyncIterator[bytes]:
     """Everything after `after`, then whatever comes, until the session ends."""
-    async for events in _batches(log, after):
+    async for events in _batches(log, min(after, log.last)):
         yield b"".join(event.frame() for event in events) if events else b": keep-alive\n\n"
 
 
 async def execution_events(log: EventLog, execution: Execution, after: int) -> AsyncIterator[bytes]:
     """One execution's events from its start, or after `after`, to its completion, which always comes."""
     # Until it begins, its first event cannot be before the ones that there are.
-    after = max(after, execution.first_seq - 1)
+    # And an id from beyond the end is of another time or another session.
+    after = max(min(after, log.last), execution.first_seq - 1)
     if execution.finished and after >= execution.last_seq:
         return
     async for events in _batches(log, after):

@@ -68,7 +68,7 @@ class Client:
                 if answer.is_error:
                     answer.read()
                 _raise_for(answer)
-                yield from parse(answer.iter_lines())
+                yield from parse(_lines(answer.iter_bytes()))
         except httpx.TransportError as error:
             raise _unreachable(error) from None
 
@@ -117,14 +117,26 @@ def parse(lines: Iterable[str]) -> Iterator[Event]:
             fields[name] = value.removeprefix(" ")
 
 
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Lines as server-sent events have them; httpx also splits at Unicode's separators, which are data here."""
+    pieces: list[bytes] = []
+    for chunk in chunks:
+        first, *others = chunk.split(b"\n")
+        pieces.append(first)
+        for other in others:
+            yield b"".join(pieces).removesuffix(b"\r").decode()
+            pieces = [other]
+
+
 def _raise_for(answer: httpx.Response) -> None:
     if not answer.is_error:
         return
     try:
         error = answer.json()["error"]
-    except (ValueError, KeyError, TypeError):
-        raise GatewayProblem(answer.status_code, "http", f"HTTP {answer.status_code}") from None
-    raise GatewayProblem(answer.status_code, error["code"], error["message"], error.get("hint", ""))
+        problem = GatewayProblem(answer.status_code, error["code"], error["message"], error.get("hint", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        problem = GatewayProblem(answer.status_code, "http", f"HTTP {answer.status_code}")
+    raise problem
 
 
 def _unreachable(error: httpx.TransportError) -> GatewayProblem:

@@ -35,6 +35,10 @@ class Event:
         return self._frame
 
 
+# Stands in the list where an event was, until its place is taken back too.
+GONE = Event(0, "", None, {}, 0)
+
+
 class EventLog:
     """Keeps the newest events up to `limit` bytes. Older ones go; a reader that wanted them gets a gap event."""
 
@@ -69,6 +73,7 @@ class EventLog:
         # The newest always stays, however large, so that a reader can learn of it.
         while self.size > self.limit and self._start < len(self._events) - 1:
             self.size -= self._events[self._start].size
+            self._events[self._start] = GONE
             self._start += 1
         if self._start >= TRIM_STEP or self._start * 2 > len(self._events):
             del self._events[: self._start]
@@ -102,8 +107,8 @@ class EventLog:
             try:
                 await waiter
             finally:
-                if not waiter.done():
-                    waiter.cancel()
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
         return True
 
     def close(self) -> None:

@@ -21,6 +21,8 @@ class Item:
     kind: str
     data: dict[str, Any]
     size: int
+    owner: Outputs | None = None
+    in_head: bool = False
 
 
 class Outputs:
@@ -53,23 +55,45 @@ class Outputs:
             return None
         if self._clear_next:
             self.clear()
-        item = Item(seq, kind, happening.data, happening.size)
+        item = Item(seq, kind, happening.data, happening.size, self)
         self._keep(item)
         return item
 
+    def update(self, item: Item, happening: Happening) -> None:
+        """What `update_display_data` does to an earlier display."""
+        self._count(item, happening.size - item.size)
+        item.size = happening.size
+        item.data = {**item.data, "data": happening.data["data"], "metadata": happening.data["metadata"]}
+        self._trim()
+
     def _keep(self, item: Item) -> None:
-        if not self._tail and self._head_size + item.size <= self.limit * HEAD_SHARE:
-            self._head.append(item)
-            self._head_size += item.size
-            return
-        self._tail.append(item)
-        self._tail_size += item.size
-        while self._tail_size > self.limit - self._head_size and len(self._tail) > 1:
-            gone = self._tail.popleft()
-            self._tail_size -= gone.size
-            self._dropped += gone.size
+        item.in_head = not self._tail and self._head_size + item.size <= self.limit * HEAD_SHARE
+        (self._head if item.in_head else self._tail).append(item)
+        self._count(item, item.size)
+        self._trim()
+
+    def _count(self, item: Item, size: int) -> None:
+        if item.in_head:
+            self._head_size += size
+        else:
+            self._tail_size += size
+
+    def _trim(self) -> None:
+        while self.size > self.limit and len(self._tail) > 1:
+            self._drop(self._tail.popleft())
+        # Only displays that grew by updates can make the beginning too large.
+        most = self.limit * HEAD_SHARE
+        while self.size > self.limit and self._head_size > most and len(self._head) + len(self._tail) > 1:
+            self._drop(self._head.pop())
+
+    def _drop(self, item: Item) -> None:
+        self._count(item, -item.size)
+        self._dropped += item.size
+        item.owner = None
 
     def clear(self) -> None:
+        for item in (*self._head, *self._tail):
+            item.owner = None
         self._head.clear()
         self._tail.clear()
         self._head_size = self._tail_size = self._dropped = 0
@@ -102,14 +126,15 @@ class Outputs:
         yield from self._head
         if self._dropped:
             text = f"\n[{self._dropped:,} characters of output left out here: the limit is {self.limit:,}]\n"
-            seq = self._tail[0].seq - 1
+            seq = self._tail[0].seq - 1 if self._tail else self._head[-1].seq + 1
             yield Item(seq, "output.stream", {"name": "stderr", "text": text}, len(text))
         yield from self._tail
 
 
 def update(item: Item, happening: Happening) -> None:
-    """What `update_display_data` does to an earlier display with the same id."""
-    item.data = {**item.data, "data": happening.data["data"], "metadata": happening.data["metadata"]}
+    """Changes a display, wherever it is kept; one that was dropped or cleared stays so."""
+    if item.owner is not None:
+        item.owner.update(item, happening)
 
 
 def _nbformat(item: Item) -> dict[str, Any]:

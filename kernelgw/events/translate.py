@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import orjson
+
 Content = Mapping[str, Any]
+TOO_DEEP = "[a value was left out: it is nested too deeply]"
 
 
 class Happening(NamedTuple):
@@ -24,12 +27,12 @@ def _stream(content: Content) -> Happening:
 
 
 def _bundle(type_: str, content: Content) -> Happening:
-    bundle = _dict(content.get("data"))
-    data: dict[str, Any] = {"data": bundle, "metadata": _dict(content.get("metadata"))}
+    bundle, size = _encodable(_dict(content.get("data")))
+    data: dict[str, Any] = {"data": bundle, "metadata": _encodable(_dict(content.get("metadata")))[0]}
     display_id = _dict(content.get("transient")).get("display_id")
     if display_id is not None:
         data["display_id"] = str(display_id)
-    return Happening(type_, data, _bundle_size(bundle))
+    return Happening(type_, data, size)
 
 
 def _display(content: Content) -> Happening:
@@ -42,7 +45,7 @@ def _update(content: Content) -> Happening:
 
 def _result(content: Content) -> Happening:
     happening = _bundle("output.result", content)
-    happening.data["execution_count"] = content.get("execution_count")
+    happening.data["execution_count"] = count(content)
     return happening
 
 
@@ -73,8 +76,9 @@ def _input(content: Content) -> Happening:
 
 def _comm(action: str) -> Callable[[Content], Happening]:
     def translate(content: Content) -> Happening:
-        data = {"action": action, **{key: value for key, value in content.items() if key != "execution_id"}}
-        return Happening("comm", data, len(str(content.get("data", ""))))
+        data, size = _encodable(dict(content))
+        data.pop("execution_id", None)
+        return Happening("comm", {**data, "action": action}, size)
 
     return translate
 
@@ -113,7 +117,8 @@ def translate(msg_type: str, content: Content) -> Happening | None:
 
 def payload(content: Content) -> list[Happening]:
     """What an execute_reply carries besides: the pager's text (`obj?`) is shown where a notebook opens a pager."""
-    items = [item for item in content.get("payload") or () if isinstance(item, dict)]
+    given = content.get("payload")
+    items = [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
     pages = [item for item in items if item.get("source") == "page" and isinstance(item.get("data"), dict)]
     return [_bundle("output.display", page) for page in pages]
 
@@ -126,5 +131,22 @@ def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _bundle_size(data: Mapping[str, Any]) -> int:
-    return sum(len(value) if isinstance(value, str) else len(str(value)) for value in data.values())
+def count(content: Content) -> int | None:
+    value = content.get("execution_count")
+    return value if isinstance(value, int) else None
+
+
+def _encodable(values: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """The same without what could be read but not be written again, and its size in bytes, roughly."""
+    size = 0
+    kept = {}
+    for name, value in values.items():
+        if not isinstance(value, str):
+            try:
+                # Wrapped as deep as it will stand in an answer: the encoder's depth is limited.
+                size += len(orjson.dumps([[[[[[[[value]]]]]]]])) - 16
+            except orjson.JSONEncodeError:
+                value = TOO_DEEP
+        kept[name] = value
+        size += len(value) if isinstance(value, str) else 0
+    return kept, size

@@ -120,5 +120,7 @@ def _guarded(handler: Callable[[list[bytes]], None]) -> Callable[[list[bytes]], 
             handler(frames)
         except wire.Undecodable as error:
             log.warning("dropped a message from a kernel: %s", error)
+        except Exception:
+            log.exception("a message from a kernel could not be handled")
 
     return handle

@@ -13,7 +13,8 @@ FATAL_LINE = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """`cause`: out_of_memory, crashed, killed, exited, deadline, restarted, ended or server_lost.
+    """`cause`: out_of_memory, crashed, killed, exited, deadline, restarted, ended, idle,
+    disconnected, server_lost or unknown.
     `reason` is a sentence, `hint` the next step."""
 
     cause: str
@@ -39,6 +40,8 @@ def explain(event: dict[str, Any], wanted: str | None, crash_log: str, host_oom_
         return _killed(host_oom_kills, number)
     if number is not None:
         return _crashed(number, crash_log)
+    if code is None:
+        return Exit("unknown", "The kernel ended, and nothing says why.", LOST)
     if code == 0:
         return Exit("exited", "The code ended its own kernel (exit code 0).", LOST, code)
     hint = f"The code, or a library, called os._exit({code}). {LOST}"

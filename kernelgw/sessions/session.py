@@ -285,8 +285,7 @@ class Session:
         reply = execution.reply or {}
         for happening in translate.payload(reply):
             self._recorder.output(execution, happening)
-        if reply.get("execution_count") is not None:
-            execution.execution_count = reply["execution_count"]
+        execution.execution_count = translate.count(reply) or execution.execution_count
         failed = reply.get("status") != "ok"
         if failed:
             execution.error = translate.error(reply)
@@ -366,7 +365,7 @@ class Session:
         if execution is None or execution is not self._current:
             return
         execution.entered = True
-        execution.execution_count = message.content.get("execution_count")
+        execution.execution_count = translate.count(message.content)
         if execution.stopping is not None and self.kernel is not None:
             self.kernel.interrupt()
 

@@ -68,5 +68,10 @@ class Chat:
         expect(cell).to_have_attribute("data-status", status)
         return cell
 
+    @staticmethod
+    def printed(cell: Locator) -> Locator:
+        """The lines of its stdout."""
+        return cell.locator(".stdout .row")
+
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)

@@ -206,7 +206,9 @@ async def test_open_paths_need_no_token_but_the_right_name_and_page(path: str) -
     assert await Call()(HOST, ("origin", "http://evil.example"), path=path) == 403
 
 
-@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/v1/sessions", "/static", "/healthz/", "//", "/metrics", ""])
+@pytest.mark.parametrize(
+    "path", ["/docs", "/openapi.json", "/v1/sessions", "/static", "/healthz/", "//", "/metrics", ""]
+)
 async def test_other_paths_need_the_token(path: str) -> None:
     assert await Call()(HOST, path=path) == 401
 
