@@ -56,6 +56,13 @@ def create_app(settings: Settings) -> Guard:
     )
 
 
+async def end_sessions(app: Guard) -> None:
+    """Before the server waits for its connections to close: those that stream would not by themselves."""
+    house = app.app
+    assert isinstance(house, FastAPI)
+    await house.state.registry.end_all()
+
+
 def running(app: Guard) -> AbstractAsyncContextManager[object]:
     """The time in which the gateway works. Entering raises GatewayError when it cannot."""
     house = app.app

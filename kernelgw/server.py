@@ -16,7 +16,7 @@ from pathlib import Path
 import uvicorn
 
 from .api.guard import Guard
-from .app import create_app, running
+from .app import create_app, end_sessions, running
 from .errors import GatewayError
 from .settings import RUNNING, BadSetting, Settings
 
@@ -73,6 +73,10 @@ class _Server(uvicorn.Server):
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await end_sessions(self._app)
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

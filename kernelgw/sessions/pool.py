@@ -13,8 +13,9 @@ from ..kernel.exits import Exit
 from ..kernel.kernel import Kernel, Workspace
 from ..kernel.launcher import Launcher
 
-# After a failed start, so that a broken environment does not spin.
-RETRY_S = 5.0
+# After a failed start, doubling, so that a broken environment does not spin.
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 10.0
 log = logging.getLogger("kernelgw.pool")
 
 
@@ -55,12 +56,16 @@ class Pool:
             self._refill = asyncio.create_task(self._fill())
 
     async def _fill(self) -> None:
+        pause = FIRST_PAUSE_S
         try:
             while len(self._ready) < self.size and self.room() and not self._closed:
-                await self._add()
-        except GatewayError as error:
-            log.warning("the pool of %s is not refilled: %s", self.environment.name, error.message)
-            await asyncio.sleep(RETRY_S)
+                try:
+                    await self._add()
+                    pause = FIRST_PAUSE_S
+                except GatewayError as error:
+                    log.warning("a warm kernel of %s did not start: %s", self.environment.name, error.message)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, LONGEST_PAUSE_S)
         finally:
             self._refill = None
 

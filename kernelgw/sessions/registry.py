@@ -57,8 +57,12 @@ class Registry:
         if self._culler is not None:
             self._culler.cancel()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
-        await asyncio.gather(*(self.delete(name) for name in list(self.sessions)))
+        await self.end_all()
         await self.launcher.stop()
+
+    async def end_all(self) -> None:
+        """Ends every session. Their executions complete and their streams end, so that readers leave by themselves."""
+        await asyncio.gather(*(self.delete(name) for name in list(self.sessions)))
 
     # sessions
 

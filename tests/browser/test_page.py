@@ -66,7 +66,8 @@ def decoded(picture: Locator) -> None:
 
 def test_token_leaves_the_address(chat: Chat) -> None:
     expect(chat.page.get_by_role("heading", name="Run some code")).to_be_visible()
-    assert "token" not in chat.page.url
+    assert "?" not in chat.page.url
+    assert TOKEN not in chat.page.url
     assert chat.page.evaluate("Object.values(sessionStorage)") == [TOKEN]
     assert chat.page.evaluate("[localStorage.length, document.cookie, history.state]") == [0, "", None]
     chat.page.reload()

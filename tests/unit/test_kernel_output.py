@@ -52,7 +52,7 @@ class House:
 
     def __init__(self) -> None:
         self.socket = Socket()
-        self.session = Session(key=b"", packer=pack)
+        self.session = Session(key=b"", pack=pack)
         self.output = Output(self.socket, self.session)
         self.stdout, self.stderr = Stream(self.output, "stdout", 1), Stream(self.output, "stderr", 2)
         self.parent = self.session.msg("execute_request", {})
