@@ -191,6 +191,9 @@ class Registry:
         while True:
             await asyncio.sleep(CULL_INTERVAL_S)
             now = time.monotonic()
+            for pool in self._pools.values():
+                # A pool that found the house full stops filling; there may be room now.
+                pool.refill()
             for session in list(self.sessions.values()):
                 limit = session.plan.idle_timeout_s
                 if limit and session.state is State.IDLE and session.quiet and now - session.active_at > limit:
