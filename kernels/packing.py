@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from jupyter_client.session import json_packer, orjson_packer
+import orjson
+from jupyter_client.jsonutil import json_default
+from jupyter_client.session import json_packer
+
+OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
 def pack(value: Any) -> bytes:
     """Raises what json raises for values that are no JSON at all."""
     try:
-        return orjson_packer(value)
-    except UnicodeEncodeError:
-        # A lone surrogate is a legal str and no legal UTF-8: only then is the whole message gone through.
+        return orjson.dumps(value, default=json_default, option=OPTIONS)
+    except TypeError:
+        # A lone surrogate is a legal str and no legal UTF-8; a large integer is legal JSON that orjson has not.
+        # Only then is the whole message gone through.
         return json_packer(_encodable(value))
 
 

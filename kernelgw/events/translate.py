@@ -117,10 +117,18 @@ def translate(msg_type: str, content: Content) -> Happening | None:
 
 def payload(content: Content) -> list[Happening]:
     """What an execute_reply carries besides: the pager's text (`obj?`) is shown where a notebook opens a pager."""
-    given = content.get("payload")
-    items = [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
-    pages = [item for item in items if item.get("source") == "page" and isinstance(item.get("data"), dict)]
+    pages = [item for item in _payload(content) if item.get("source") == "page" and isinstance(item.get("data"), dict)]
     return [_bundle("output.display", page) for page in pages]
+
+
+def leaves(content: Content) -> bool:
+    """Whether an execute_reply says that the kernel is about to end, as `exit()` makes it."""
+    return any(item.get("source") == "ask_exit" and not item.get("keepkernel") for item in _payload(content))
+
+
+def _payload(content: Content) -> list[dict[str, Any]]:
+    given = content.get("payload")
+    return [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
 
 
 def _text(value: Any) -> str:

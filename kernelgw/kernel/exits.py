@@ -24,6 +24,7 @@ class Exit:
     signal: int | None = None
 
 
+CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS})
 LOST = "Its variables are gone; the next execution starts a fresh kernel."
 
 
@@ -38,8 +39,10 @@ def explain(event: dict[str, Any], wanted: str | None, crash_log: str, host_oom_
         return Exit("server_lost", "The fork server that held this kernel ended.", LOST, code, number)
     if number == signal.SIGKILL:
         return _killed(host_oom_kills, number)
-    if number is not None:
+    if number in CRASHES:
         return _crashed(number, crash_log)
+    if number is not None:
+        return Exit("killed", f"The kernel was ended by {_signal_name(number)}.", LOST, None, number)
     if code is None:
         return Exit("unknown", "The kernel ended, and nothing says why.", LOST)
     if code == 0:
@@ -53,6 +56,7 @@ def _wanted(wanted: str, code: int | None, number: int | None) -> Exit:
         "deadline": "It ran past its deadline and did not stop when interrupted, so its kernel was killed.",
         "restarted": "The kernel was restarted.",
         "ended": "The session was ended.",
+        "exited": "The code ended its own kernel.",
         "disconnected": "The kernel closed its connection, or sent a message that is too large, and was killed.",
         "idle": "The session was idle for too long, so its kernel was ended.",
     }

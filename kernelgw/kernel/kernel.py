@@ -22,6 +22,7 @@ DRAIN_TIMEOUT_S = 0.1
 CRASH_LOG_BYTES = 8192
 # How long the news of an exit may come after the sockets have closed.
 EXIT_NEWS_S = 1.0
+LEAVING_S = 2.0
 log = logging.getLogger("kernelgw.kernel")
 
 
@@ -76,9 +77,20 @@ class Kernel:
         if self.exit is not None or self._wanted is not None:
             return
         self._wanted = why
+        self._kill()
+
+    def _kill(self) -> None:
+        if self.exit is not None:
+            return
         self.server.tell("signal", id=self.id, signal=9, group=True)
         if self.sandboxed:
             self.server.tell("end", id=self.id)
+
+    def leaves(self) -> None:
+        """It said that it ends by itself; it has a moment for what the code wants done then."""
+        if not self.ending:
+            self._wanted = "exited"
+            asyncio.get_running_loop().call_later(LEAVING_S, self._kill)
 
     async def ended(self) -> None:
         """Returns when nothing is left of it. Call `end` before."""

@@ -108,13 +108,15 @@ def _usr_merged() -> list[str]:
 
 def write_etc(folder: Path) -> None:
     """The /etc that every sandbox shares: generated, so that it tells nothing of the host."""
-    folder.mkdir(mode=0o755, exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    # Whatever the umask: the sessions' uids read it.
+    folder.chmod(0o755)
     for name, text in ETC.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o644)
     for name in ETC_SHARED:
         source, target = Path("/etc", name), folder / name
-        if target.exists() or not source.exists():
+        if target.exists() or not _readable_by_all(source):
             continue
         if source.is_dir():
             shutil.copytree(source, target, symlinks=True, ignore=_private)

@@ -213,7 +213,7 @@ class Session:
             execution.state_lost = True
             self._complete(execution, status or Status.KILLED)
         # After a planned end, what waits was asked for in the knowledge of it, and gets the fresh kernel.
-        if exit_.cause not in ("restarted", "idle"):
+        if exit_.cause not in ("restarted", "idle", "exited"):
             self._cancel_queue(Status.KILLED, f"Not run, since the kernel ended before: {exit_.reason}")
         self._pump()
 
@@ -286,6 +286,9 @@ class Session:
         for happening in translate.payload(reply):
             self._recorder.output(execution, happening)
         execution.execution_count = translate.count(reply) or execution.execution_count
+        if translate.leaves(reply) and self.kernel is not None:
+            execution.state_lost = True
+            self.kernel.leaves()
         failed = reply.get("status") != "ok"
         if failed:
             execution.error = translate.error(reply)

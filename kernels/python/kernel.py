@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import os
+import pdb
 import random
 import shutil
 import signal
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ipykernel.ipkernel import IPythonKernel
+from IPython.core import debugger
 from IPython.core.profiledir import ProfileDir
 from jupyter_client.session import Session
 from traitlets.config import Config
@@ -62,6 +64,12 @@ class PythonKernel(IPythonKernel):
             os.chdir(cwd)
         self.session.send(stream, "claim_reply", {"status": "ok"}, parent, ident=ident)
 
+    def set_parent(self, ident: Any, parent: Any, channel: str = "shell") -> None:
+        # Code may have set them to None, which IPython does not survive.
+        sys.stdout = sys.stdout or self._stdout
+        sys.stderr = sys.stderr or self._stderr
+        super().set_parent(ident, parent, channel)
+
     async def do_execute(self, *args: Any, **kwargs: Any) -> Any:
         reply = await super().do_execute(*args, **kwargs)
         if self.chassis is not None and not self.chassis.is_kernel():
@@ -86,6 +94,9 @@ def build() -> PythonKernel:
     # Imported here because the kernel would do so later; with debugpy the first is the slowest import of all.
     import tornado.platform.asyncio  # noqa: F401
 
+    # pdb asks by input() then, and can be interrupted.
+    debugger.Pdb = pdb.Pdb = debugger.InterruptiblePdb  # type: ignore[misc]
+    pdb.set_trace = debugger.set_trace
     # IPython wants a directory of its own; `run` makes the same one inside the sandbox.
     os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="ipython-")
     profile = ProfileDir(location=os.path.join(os.environ["IPYTHONDIR"], "profile"))

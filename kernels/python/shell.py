@@ -13,6 +13,8 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.error import UsageError
 
 CHILD_GRACE_S = 2.0
+# Each frame costs some milliseconds to describe, and a recursion error has a thousand.
+MOST_FRAMES = 60
 
 
 class Shell(ZMQInteractiveShell):
@@ -46,8 +48,10 @@ class Shell(ZMQInteractiveShell):
         if kind is not None and _has_group(value):
             lines = "".join(traceback.format_exception(kind, value, _from_cell(tb))).splitlines()
             self._showtraceback(kind, value, lines)
-        else:
-            super().showtraceback(exc_tuple, *args, **kwargs)
+            return
+        if kind is not None and tb is not None:
+            exc_tuple = (kind, value, _shortened(tb))
+        super().showtraceback(exc_tuple, *args, **kwargs)
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
         if self.kernel.chassis is None or self.kernel.chassis.is_kernel():
@@ -79,3 +83,18 @@ def _from_cell(tb: TracebackType | None) -> TracebackType | None:
     while tb is not None and "/IPython/" in tb.tb_frame.f_code.co_filename:
         tb = tb.tb_next
     return tb
+
+
+def _shortened(tb: TracebackType) -> TracebackType:
+    """Without its middle when it is very deep: the frames nearest to the cell and to the error stay."""
+    entries = []
+    entry: TracebackType | None = tb
+    while entry is not None:
+        entries.append(entry)
+        entry = entry.tb_next
+    if len(entries) <= MOST_FRAMES:
+        return tb
+    rest: TracebackType | None = None
+    for kept in reversed(entries[: MOST_FRAMES // 2] + entries[-MOST_FRAMES // 2 :]):
+        rest = TracebackType(rest, kept.tb_frame, kept.tb_lasti, kept.tb_lineno)
+    return rest or tb

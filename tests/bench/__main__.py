@@ -75,10 +75,11 @@ def run(lab: Lab, scenario: Scenario) -> tuple[Result, dict[str, Any]]:
 
 
 def write(options: argparse.Namespace, whole: dict[str, Any], tables: list[dict[str, Any]]) -> None:
-    """A scenario measured alone takes its place among the earlier ones; a short or lonely run is no record."""
+    """A scenario measured alone takes its place among the earlier ones; a short, lonely or failed run is no record."""
     if options.json:
         report.write_json(options.json, {**whole, "results": {table["name"]: table for table in tables}})
-    if options.write and options.peers and not options.quick:
+    failed = any(table["errors"] for table in tables)
+    if options.write and options.peers and not options.quick and not failed:
         merged = report.merge(DOCS / "performance.json", whole["machine"], whole["versions"], tables)
         report.write_json(DOCS / "performance.json", merged)
         report.write_markdown(DOCS / "performance.md", merged, [scenario.name for scenario in ALL])

@@ -77,7 +77,8 @@ def detail(result: Table) -> str:
     rows = {name: summary for name, summary in measured.items() if summary}
     extra = [name for name in EXTRAS if any(name in table for table in result["extras"].values())]
     head = [result["unit"], "n", "p50", "p95", "p99", "lowest", "highest", *(EXTRAS[name] for name in extra)]
-    lines = [f"**{result['title']}** (`{result['name']}`; {result['date']}, {result['commit']})", ""]
+    source = f"{result['date']}, {result['commit']}, load average before {result['load_before']:.1f}"
+    lines = [f"**{result['title']}** (`{result['name']}`; {source})", ""]
     lines += [_row(head), _row(["---", *["---:"] * (len(head) - 1)])]
     for name, summary in rows.items():
         # With few samples, a high percentile is the highest by another name.

@@ -104,7 +104,7 @@ def test_output_that_stops_early_is_noticed() -> None:
 
 def test_the_report_keeps_the_words_and_replaces_the_tables(tmp_path: Path) -> None:
     result = conclude(scenario("lower", Target(5.0)), Record(samples={"kernelgw": [1.0], "raw": [3.0]})).as_json()
-    result |= {"date": "2026-01-01", "commit": "abc"}
+    result |= {"date": "2026-01-01", "commit": "abc", "load_before": 0.5}
     machine = {"cpu": "a cpu", "cores": 2, "memory_gb": 24, "system": "Linux 6", "python": "3.11"}
     page = tmp_path / "performance.md"
     page.write_text(f"words\n{report.BEGIN}\nold\n{report.END}\nmore words\n")

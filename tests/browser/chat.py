@@ -12,7 +12,7 @@ COMPLAINTS = MappingProxyType(
     {
         "new session": re.compile(r"status of 404 .* /v1/sessions/[^/]+/history$"),
         "token refused": re.compile(r"status of 401 .* /v1/sessions/[^/]+/history$"),
-        "policy": re.compile(r"violates the following Content Security Policy directive"),
+        "policy": re.compile(r"violates the (?:document's|following) Content Security Policy"),
         "sandbox": re.compile(r"^Blocked (?:form submission|opening|script execution)|^Unsafe attempt to initiate nav"),
     }
 )

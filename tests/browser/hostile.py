@@ -22,52 +22,48 @@ BREAK_OUT = MappingProxyType(
         "service workers": "return await navigator.serviceWorker.register('/static/page/page.js')",
         "fetch": "return await fetch('BASE/NAME?fetch')",
         "fetch without cors": "return await fetch('BASE/NAME?fetch-no-cors', {mode: 'no-cors'})",
-        "a session": "return await fetch('BASE/v1/sessions/NAME?token=TOKEN', {method: 'PUT', body: '{}'})",
+        "a session": "return await fetch('BASE/v1/sessions/NAME?token=TOKEN', {method: 'PUT'})",
         "a popup": "return open('BASE/NAME?popup').closed",
         "real-time connections": "return new RTCPeerConnection()",
         "the clipboard": "return await navigator.clipboard.readText()",
-        "a place": "return await new Promise((y, n) => navigator.geolocation.getCurrentPosition(y, n))",
     }
 )
 
 # Ways to ask another host for something without leaving the document.
 REQUESTS = MappingProxyType(
     {
-        "xhr": "<script>{const x = new XMLHttpRequest; x.open('GET', 'URL'); x.send()}</script>",
-        "beacon": "<script>navigator.sendBeacon('URL')</script>",
-        "events": "<script>new EventSource('URL')</script>",
-        "socket": "<script>new WebSocket('URL'.replace('http', 'ws'))</script>",
-        "import": "<script>import('URL').catch(() => 0)</script>",
-        "worker": "<script>new Worker(window.URL.createObjectURL(new Blob([\"fetch('URL')\"])))</script>",
-        "script": "<script src=URL></script>",
-        "style": "<link rel=stylesheet href=URL>",
-        "css-import": "<style>@import 'URL';</style>",
-        "css-picture": "<style>body { background: url(URL) }</style>",
-        "font": "<style>@font-face { font-family: f; src: url(URL) } i { font-family: f }</style><i>font</i>",
-        "picture": "<img src=URL>",
-        "svg": "<svg><image href=URL /></svg>",
-        "video": "<video src=URL></video>",
-        "frame": "<iframe src=URL></iframe>",
-        "object": "<object data=URL></object>",
-        "preload": "<link rel=preload as=image href=URL>",
-        "module": "<link rel=modulepreload href=URL>",
-        "prefetch": "<link rel=prefetch href=URL>",
-        "preconnect": "<link rel=preconnect href=URL>",
-        "ping": "<a id=pinger href='#' ping=URL></a><script>pinger.click()</script>",
+        "xhr": "<script>{const x = new XMLHttpRequest; x.open('GET', 'TARGET'); x.send()}</script>",
+        "beacon": "<script>navigator.sendBeacon('TARGET')</script>",
+        "events": "<script>new EventSource('TARGET')</script>",
+        "socket": "<script>new WebSocket('TARGET'.replace('http', 'ws'))</script>",
+        "import": "<script>import('TARGET').catch(() => 0)</script>",
+        "worker": "<script>new Worker(URL.createObjectURL(new Blob([\"fetch('TARGET')\"])))</script>",
+        "script": "<script src=TARGET></script>",
+        "style": "<link rel=stylesheet href=TARGET>",
+        "css-import": "<style>@import 'TARGET';</style>",
+        "css-picture": "<style>body { background: url(TARGET) }</style>",
+        "font": "<style>@font-face { font-family: f; src: url(TARGET) } i { font-family: f }</style><i>font</i>",
+        "picture": "<img src=TARGET>",
+        "svg": "<svg><image href=TARGET /></svg>",
+        "video": "<video src=TARGET></video>",
+        "frame": "<iframe src=TARGET></iframe>",
+        "object": "<object data=TARGET></object>",
+        "preload": "<link rel=preload as=image href=TARGET>",
+        "module": "<link rel=modulepreload href=TARGET>",
+        "prefetch": "<link rel=prefetch href=TARGET>",
+        "ping": "<a id=pinger href='#' ping=TARGET></a><script>pinger.click()</script>",
     }
 )
-# No request is made by it; the number of connections tells.
-SILENT = frozenset({"preconnect"})
 
 # Ways to go somewhere else, each with the kind of complaint that it ends in.
 NAVIGATIONS = MappingProxyType(
     {
-        "top": ("<script>try { top.location = 'URL' } catch {}</script>", "sandbox"),
-        "link to the top": ("<a id=a target=_top href=URL></a><script>a.click()</script>", "sandbox"),
-        "new window": ("<a id=a target=_blank href=URL></a><script>a.click()</script>", "sandbox"),
-        "form": ("<form id=f action=URL></form><script>f.submit()</script>", "sandbox"),
-        "itself": ("<script>location = 'URL'</script>", "policy"),
-        "refresh": ("<meta http-equiv=refresh content='0; url=URL'>", "policy"),
+        "top": ("<script>try { top.location = 'TARGET' } catch {}</script>", "sandbox"),
+        "link to the top": ("<a id=a target=_top href=TARGET></a><script>a.click()</script>", "sandbox"),
+        "new window": ("<a id=a target=_blank href=TARGET></a><script>a.click()</script>", "sandbox"),
+        "form": ("<form id=f action=TARGET></form><script>f.submit()</script>", "sandbox"),
+        "itself": ("<script>location = 'TARGET'</script>", "policy"),
+        "refresh": ("<meta http-equiv=refresh content='0; url=TARGET'>", "policy"),
     }
 )
 
@@ -89,4 +85,4 @@ def breaking_out(base: str, name: str, token: str) -> str:
 
 
 def requesting(base: str, name: str) -> str:
-    return "".join(html.replace("URL", f"{base}/{name}?{kind}") for kind, html in REQUESTS.items())
+    return "".join(html.replace("TARGET", f"{base}/{name}?{kind}") for kind, html in REQUESTS.items())

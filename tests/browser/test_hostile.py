@@ -10,11 +10,11 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.live import proc
 from tests.live.client import House
-from tests.live.gateway import TOKEN
+from tests.live.gateway import TOKEN, Gateway
 
 from .chat import COMPLAINTS, Chat
 from .conftest import NewChat
-from .hostile import BREAK_OUT, NAVIGATIONS, REQUESTS, SILENT, breaking_out, requesting
+from .hostile import BREAK_OUT, NAVIGATIONS, REQUESTS, breaking_out, requesting
 from .relay import Relay
 
 pytestmark = pytest.mark.browser
@@ -30,17 +30,18 @@ def url(relay: Relay, host: str = "127.0.0.1") -> str:
     return f"http://{host}:{relay.port}"
 
 
-def plain_page(context: BrowserContext, gateway: str) -> Page:
+def plain_page(context: BrowserContext, gateway: Gateway) -> Page:
     """A page of no policy at all, for proof that an attack is one."""
     page = context.new_page()
-    page.route("**/nothing", lambda route: route.fulfill(content_type="text/html", body=""))
-    page.goto(f"{gateway}/nothing")
+    page.goto(f"{gateway.url}/healthz")
     return page
 
 
-def marks(relay: Relay, name: str) -> set[str]:
-    """The queries of the requests under that name."""
-    return {path.partition("?")[2] for path in relay.asked() if path.partition("?")[0] == f"/{name}"}
+def missed(relay: Relay, name: str) -> set[str]:
+    """The kinds of requests that have not been made under that name."""
+    return REQUESTS.keys() - {
+        query for path, _, query in (url.partition("?") for url in relay.asked()) if path == f"/{name}"
+    }
 
 
 def test_frame_cannot_break_out(new_chat: NewChat, wire: Relay, house: House) -> None:
@@ -62,45 +63,44 @@ def test_frame_cannot_break_out(new_chat: NewChat, wire: Relay, house: House) ->
     assert house.client.get(f"/v1/sessions/{name}").status_code == 404
     assert chat.page.context.pages == [chat.page]
     # The same call from the page itself is answered, so that it could have been.
-    answer = chat.page.evaluate(
-        "async url => (await fetch(url, {method: 'PUT', headers: {'Content-Type': 'application/json'}, body: '{}'})).status",
-        f"/v1/sessions/{name}?token={TOKEN}",
-    )
-    assert answer == 201
+    path = f"v1/sessions/{name}?token={TOKEN}"
+    assert chat.page.evaluate("async path => (await fetch(path, {method: 'PUT'})).status", path) == 201
 
 
-def test_frame_reaches_no_host(chat: Chat, new_context: NewContext, elsewhere: Relay) -> None:
+def test_frame_reaches_no_host(chat: Chat, new_context: NewContext, gateway: Gateway, elsewhere: Relay) -> None:
     chat.allow("policy")
     base = url(elsewhere, "localhost")
-    cell = chat.run(shown(requesting(base, "frame") + "<script>document.write('<b id=end>42</b>')</script>"))
+    end = "<script>document.write('<b id=end>42</b>')</script>"
+    cell = chat.run(shown(requesting(base, "frame") + end))
     expect(cell.locator("iframe").content_frame.locator("#end")).to_have_text("42")
-    page = plain_page(new_context(), str(url(elsewhere)))
-    connections = elsewhere.connections
+    page = plain_page(new_context(), gateway)
+    assert elsewhere.connections == 0
     page.set_content(requesting(base, "plain"))
-    wanted = REQUESTS.keys() - SILENT
-    proc.wait_until(lambda: page.title() or marks(elsewhere, "plain") >= wanted, 10, lambda: wanted - marks(elsewhere, "plain"))
-    assert marks(elsewhere, "frame") == set()
-    assert connections == 0
+    proc.wait_until(lambda: not missed(elsewhere, "plain"), 10, lambda: missed(elsewhere, "plain"))
+    assert missed(elsewhere, "frame") == REQUESTS.keys()
 
 
 @pytest.mark.parametrize("name", NAVIGATIONS)
-def test_frame_leads_nobody_away(chat: Chat, new_context: NewContext, elsewhere: Relay, name: str) -> None:
+def test_frame_leads_nobody_away(
+    chat: Chat, new_context: NewContext, gateway: Gateway, elsewhere: Relay, name: str
+) -> None:
     html, complaint = NAVIGATIONS[name]
     chat.allow(complaint)
     before = chat.page.url
     with chat.page.expect_console_message(lambda message: COMPLAINTS[complaint].search(message.text) is not None):
-        chat.run(shown(html.replace("URL", f"{url(elsewhere)}/frame")))
+        chat.run(shown(html.replace("TARGET", f"{url(elsewhere)}/frame")))
     expect(chat.printed(chat.run("print('still here')"))).to_have_text(["still here"])
     assert chat.page.url == before
     assert chat.page.context.pages == [chat.page]
     assert elsewhere.connections == 0
-    page = plain_page(new_context(), chat.page.url.partition("/#")[0])
-    page.set_content(html.replace("URL", f"{url(elsewhere)}/plain"))
-    proc.wait_until(lambda: page.evaluate("1") and "/plain" in str(elsewhere.asked()), 10, "a plain page goes there")
+    page = plain_page(new_context(), gateway)
+    page.set_content(html.replace("TARGET", f"{url(elsewhere)}/plain"))
+    proc.wait_until(lambda: "/plain" in str(elsewhere.asked()), 10, "a plain page goes there")
 
 
 def test_frame_cannot_fill_the_page(chat: Chat) -> None:
-    chat.run(shown("<script>setInterval(() => parent.postMessage({type: 'height', height: 1e7}, '*'), 10)</script><b>high</b>"))
+    high = "<script>setInterval(() => parent.postMessage({type: 'height', height: 1e7}, '*'), 10)</script>"
+    chat.run(shown(f"{high}<b>high</b>"))
     frame = chat.cells.first.locator("iframe")
     expect(frame).to_have_css("height", "720px")
     busy = chat.run(shown("<b>busy</b><script>setTimeout(() => { for (;;); }, 50)</script>"))

@@ -66,7 +66,7 @@ def open_fds(pid: int) -> list[str]:
     found = []
     for entry in (PROC / str(pid) / "fd").iterdir():
         try:
-            found.append(os.readlink(entry).partition(":[")[0])
+            found.append(str(entry.readlink()).partition(":[")[0])
         except OSError:
             continue
     return sorted(found)

@@ -94,7 +94,11 @@ def test_killed_while_idle(session: Session) -> None:
 def test_everything_in_the_sandbox_ends_with_the_kernel(session: Session) -> None:
     session.value("import subprocess; child = subprocess.Popen(['sleep', '1000'], start_new_session=True)")
     session.run("import os; os._exit(0)")
-    show = "import os; print(sum('sleep' in open(f'/proc/{p}/cmdline').read() and '1000' in open(f'/proc/{p}/cmdline').read() for p in os.listdir('/proc') if p.isdigit()))"
+    show = """
+import os
+commands = [open(f'/proc/{pid}/cmdline').read() for pid in os.listdir('/proc') if pid.isdigit()]
+print(sum('sleep' in command and '1000' in command for command in commands))
+"""
     assert session.value(show) == "0\n"
 
 
@@ -129,7 +133,11 @@ def test_memory(make_house: Callable[..., House]) -> None:
         assert session.value("hoard = None; print(kept)") == "1\n"
     else:
         assert_died(execution, "memory")
-    assert session.run("import numpy; numpy.ones(1 << 31)", timeout_s=30)["error"]["name"] in ("MemoryError", "KernelDied", "_ArrayMemoryError")
+    assert session.run("import numpy; numpy.ones(1 << 31)", timeout_s=30)["error"]["name"] in (
+        "MemoryError",
+        "KernelDied",
+        "_ArrayMemoryError",
+    )
     execution = session.run("small = [str(n) * 10 for n in range(10**9)]", timeout_s=40)
     assert execution["status"] in ("failed", "killed")
     assert execution["error"]["name"] in ("MemoryError", "KernelDied")

@@ -61,7 +61,9 @@ print('end')
 
 @pytest.mark.parametrize("wait", [True, False])
 def test_clear_output_loop(session: Session, wait: bool) -> None:
-    code = f"from IPython.display import clear_output\nfor n in range(20):\n clear_output(wait={wait})\n print('step', n)"
+    code = (
+        f"from IPython.display import clear_output\nfor n in range(20):\n clear_output(wait={wait})\n print('step', n)"
+    )
     events = session.events(code)
     assert [event.data["wait"] for event in events if event.type == "output.clear"] == [wait] * 20
     assert "step 7" in streamed(events)

@@ -101,7 +101,12 @@ def test_error_in_a_repr(session: Session) -> None:
 
 
 def test_error_in_one_of_several_formatters(session: Session) -> None:
-    code = "class Half:\n    def _repr_html_(self): raise ValueError('in html')\n    def __repr__(self): return 'half'\nHalf()"
+    code = """
+class Half:
+    def _repr_html_(self): raise ValueError('in html')
+    def __repr__(self): return 'half'
+Half()
+"""
     execution = session.run(code)
     assert displays(execution) == [{"text/plain": "half"}]
 

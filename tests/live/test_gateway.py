@@ -89,7 +89,10 @@ def test_after_a_crash(make_gateway: MakeGateway) -> None:
 
 def test_after_a_crash_while_busy(make_gateway: MakeGateway) -> None:
     first = make_gateway(pool_size=1)
-    with first.client() as client, Session(client, "s").stream("print('running', flush=True)\nwhile True: pass") as stream:
+    with (
+        first.client() as client,
+        Session(client, "s").stream("print('running', flush=True)\nwhile True: pass") as stream,
+    ):
         stream.until_text("running")
         orphans = first.kill()
     second = make_gateway(first.data_dir, pool_size=1)
@@ -108,7 +111,8 @@ def test_after_a_crash_with_a_fork_server_that_does_not_answer(make_gateway: Mak
         with second.client() as client:
             assert Session(client, "s").value("print('on')") == "on\n"
     finally:
-        os.kill(server, signal.SIGKILL) if proc.started_at(server) else None
+        if proc.started_at(server):
+            os.kill(server, signal.SIGKILL)
         proc.wait_until(lambda: not proc.still_there(orphans), 5, lambda: proc.still_there(orphans))
 
 
@@ -148,7 +152,13 @@ def test_beyond_loopback_with_a_token(make_gateway: MakeGateway) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--port", "x"), ("--pool-size", "many"), ("--isolation", "some"), ("--environment", "none-such"), ("--port", "99999")],
+    [
+        ("--port", "x"),
+        ("--pool-size", "many"),
+        ("--isolation", "some"),
+        ("--environment", "none-such"),
+        ("--port", "99999"),
+    ],
 )
 def test_bad_options(tmp_path: Path, option: str, value: str) -> None:
     said = refused("--port", "0", "--token", "x", "--data-dir", str(tmp_path / "data"), option, value)

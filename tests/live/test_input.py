@@ -29,13 +29,18 @@ def test_several_inputs(session: Session) -> None:
         stream.until_text("10\n")
 
 
-@pytest.mark.parametrize("value", ["", " ", "two\nlines", "x" * 1_000_000, "quote \" ' \\ \x1b"], ids=lambda v: ascii(v[:12]))
+@pytest.mark.parametrize(
+    "value", ["", " ", "two\nlines", "x" * 1_000_000, "quote \" ' \\ \x1b"], ids=lambda v: ascii(v[:12])
+)
 def test_values(session: Session, value: str) -> None:
     with session.stream("value = input()", stdin=True) as stream:
         asked = stream.until("input.requested")
         assert session.answer(asked.data["execution_id"], value).status_code == 202
         assert stream.until("execution.completed").data["status"] == "completed"
-    assert session.value(f"print(value == {value!r})" if len(value) < 100 else "print(len(value) == 1_000_000)") == "True\n"
+    assert (
+        session.value(f"print(value == {value!r})" if len(value) < 100 else "print(len(value) == 1_000_000)")
+        == "True\n"
+    )
 
 
 def test_password(session: Session) -> None:

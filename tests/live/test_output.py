@@ -22,7 +22,9 @@ for n in range(50):
 'end'
 """)
     outputs = execution["outputs"]
-    assert [output["output_type"] for output in outputs] == ["stream", "stream", "display_data"] * 50 + ["execute_result"]
+    assert [output["output_type"] for output in outputs] == ["stream", "stream", "display_data"] * 50 + [
+        "execute_result"
+    ]
     for n in range(50):
         out, err, shown = outputs[3 * n : 3 * n + 3]
         assert (out["name"], out["text"]) == ("stdout", f"{n}\n")
@@ -91,7 +93,13 @@ def test_every_way_to_stderr(session: Session, code: str) -> None:
 
 
 def test_print_before_and_after_a_subprocess(session: Session) -> None:
-    code = "import subprocess\nfor n in range(20):\n print('before', n)\n subprocess.run(['echo', f'during {n}'])\n print('after', n)"
+    code = """
+import subprocess
+for n in range(20):
+    print('before', n)
+    subprocess.run(['echo', f'during {n}'])
+    print('after', n)
+"""
     wanted = "".join(f"before {n}\nduring {n}\nafter {n}\n" for n in range(20))
     assert sorted(session.value(code).splitlines()) == sorted(wanted.splitlines())
 
@@ -111,7 +119,7 @@ def test_print_before_and_after_a_subprocess(session: Session) -> None:
     ids=ascii,
 )
 def test_text_is_unchanged(session: Session, value: str) -> None:
-    code = f"x = {ascii(value)}\nprint(x, end='')\ndisplay({{'text/plain': x}}, raw=True)"
+    code = f"x = {value!a}\nprint(x, end='')\ndisplay({{'text/plain': x}}, raw=True)"
     events = session.events(code)
     assert streamed(events) == value
     shown = next(event for event in events if event.type == "output.display")
@@ -136,7 +144,9 @@ def test_lone_surrogates(session: Session) -> None:
 
 
 def test_bytes_that_are_no_text(session: Session) -> None:
-    out = session.value(r"import os; os.write(1, b'a\xff\xfeb\n'); os.write(1, '漢'.encode()[:1]); os.write(1, '漢'.encode()[1:]);")
+    out = session.value(
+        r"import os; os.write(1, b'a\xff\xfeb\n'); os.write(1, '漢'.encode()[:1]); os.write(1, '漢'.encode()[1:]);"
+    )
     assert out.startswith("a")
     assert out.endswith("b\n漢")
 

@@ -74,7 +74,9 @@ print('end')
 
 
 def test_error_in_a_thread(session: Session) -> None:
-    code = "import threading\nthread = threading.Thread(target=lambda: 1 / 0)\nthread.start(); thread.join()\nprint('end')"
+    code = (
+        "import threading\nthread = threading.Thread(target=lambda: 1 / 0)\nthread.start(); thread.join()\nprint('end')"
+    )
     execution = session.run(code)
     assert execution["status"] == "completed"
     assert "ZeroDivisionError" in text(execution, "stderr")
@@ -105,7 +107,9 @@ server = http.server.HTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestH
 threading.Thread(target=server.serve_forever, daemon=True).start()
 open('page.txt', 'w').write('served')
 """)
-    code = "import urllib.request; print(urllib.request.urlopen(f'http://127.0.0.1:{server.server_port}/page.txt').read())"
+    code = (
+        "import urllib.request; print(urllib.request.urlopen(f'http://127.0.0.1:{server.server_port}/page.txt').read())"
+    )
     assert "b'served'" in session.value(code)
     session.value("server.shutdown()")
 

@@ -101,7 +101,7 @@ def test_surrogates(house: House) -> None:
 def test_bad_last_event_id(session: Session, value: str) -> None:
     execution = session.run("1")
     for path in (f"{session.path}/events", f"{session.path}/executions/{execution['id']}/events"):
-        headers = {"Last-Event-ID": value.encode()}
+        headers = {b"Last-Event-ID": value.encode()}
         problem(session.client.get(path, headers=headers), 400, "bad_request")
 
 
@@ -163,7 +163,9 @@ def test_health_needs_no_token(stranger: httpx.Client) -> None:
     assert stranger.get("/readyz").status_code in (200, 503)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::2]:1", "10.0.0.1"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::2]:1", "10.0.0.1"]
+)
 def test_wrong_host(house: House, host: str) -> None:
     for path in ("/v1/sessions", "/", "/healthz"):
         problem(house.client.get(path, headers={"Host": host}), 421, "host_not_allowed")

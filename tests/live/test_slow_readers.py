@@ -102,7 +102,9 @@ def test_one_huge_print_is_bounded_too(small_house: House) -> None:
 
 def test_flood_of_displays_is_bounded(small_house: House) -> None:
     session = small_house.session()
-    execution = session.run("for n in range(300): display({'text/plain': str(n), 'text/html': 'x' * 100_000}, raw=True)")
+    execution = session.run(
+        "for n in range(300): display({'text/plain': str(n), 'text/html': 'x' * 100_000}, raw=True)"
+    )
     shown = [output for output in execution["outputs"] if output["output_type"] == "display_data"]
     assert 5 < len(shown) < 40
     assert shown[0]["data"]["text/plain"] == "0"
@@ -127,7 +129,10 @@ for n in range(1, 301): handle.update({'text/plain': str(n), 'text/html': 'x' * 
 def test_a_stalled_reader_gets_the_rest_when_it_reads_on(small_house: House) -> None:
     session = small_house.session()
     session.create()
-    with session.follow() as events, stalled_reader(small_house, session, "for n in range(3000): print('y' * 100, n)") as sock:
+    with (
+        session.follow() as events,
+        stalled_reader(small_house, session, "for n in range(3000): print('y' * 100, n)") as sock,
+    ):
         assert events.until("execution.completed").data["status"] == "completed"
         sock.settimeout(20)
         received = b""

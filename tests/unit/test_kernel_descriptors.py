@@ -10,7 +10,7 @@ import pytest
 
 from .test_kernel_output import SOON_S, House, house
 
-__all__ = ("house",)
+__all__ = ("house",)  # the fixture
 # From Python 3.12 on a fork beside a thread warns; forked user code is what is tested here.
 forks = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -20,6 +20,7 @@ def written(house: House, text: str, name: str = "stdout") -> None:
 
 
 def test_what_is_written_to_the_descriptors_comes_as_text(house: House) -> None:
+    house.take_over()
     house.output.start()
     os.write(1, b"from C\n")
     written(house, "from C\n")
@@ -28,6 +29,7 @@ def test_what_is_written_to_the_descriptors_comes_as_text(house: House) -> None:
 
 
 def test_it_belongs_to_the_cell_that_runs(house: House) -> None:
+    house.take_over()
     house.output.start()
     os.write(1, b"x")
     written(house, "x")
@@ -35,6 +37,7 @@ def test_it_belongs_to_the_cell_that_runs(house: House) -> None:
 
 
 def test_a_character_that_is_cut_in_two_is_put_together(house: House) -> None:
+    house.take_over()
     house.output.start()
     for byte in "ä\U0001f600".encode():
         os.write(1, bytes((byte,)))
@@ -44,12 +47,14 @@ def test_a_character_that_is_cut_in_two_is_put_together(house: House) -> None:
 
 
 def test_bytes_that_are_no_text_are_replaced(house: House) -> None:
+    house.take_over()
     house.output.start()
     os.write(1, b"a\xff\xfeb")
     written(house, "a\ufffd\ufffdb")
 
 
 def test_more_than_a_pipe_holds_comes_whole(house: House) -> None:
+    house.take_over()
     house.output.start()
     data = b"0123456789" * 100_000
     position = 0
@@ -59,6 +64,7 @@ def test_more_than_a_pipe_holds_comes_whole(house: House) -> None:
 
 
 def test_draining_puts_it_before_what_is_printed_next(house: House) -> None:
+    house.take_over()
     os.write(1, b"from C")
     house.output.drain_pipes()
     house.output.send_multipart([b"display"])
@@ -67,6 +73,7 @@ def test_draining_puts_it_before_what_is_printed_next(house: House) -> None:
 
 
 def test_the_end_takes_along_what_is_in_the_pipes(house: House) -> None:
+    house.take_over()
     house.output.start()
     os.write(1, b"last words")
     assert house.finish() == [("stdout", "last words")]
@@ -74,6 +81,7 @@ def test_the_end_takes_along_what_is_in_the_pipes(house: House) -> None:
 
 def in_child(house: House, act: str) -> int:
     """Forks as user code does, and writes there. Returns the exit status."""
+    house.take_over()
     pid = os.fork()
     if pid == 0:
         status = 1

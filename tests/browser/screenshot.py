@@ -1,0 +1,67 @@
+"""The picture in the README: `python -m tests.browser.screenshot URL OUT [--dark]`, URL as `make serve` prints it.
+
+A session is named by `#s=NAME` at the end of the URL; it should be a new one, and it is deleted afterwards."""
+
+from __future__ import annotations
+
+import argparse
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from .chat import Chat
+from .chromium import chromium
+
+SIZE = {"width": 1100, "height": 1240}
+CELLS = (
+    """\
+import numpy as np, pandas as pd
+rng = np.random.default_rng(7)
+days = pd.date_range("2026-01-01", periods=365)
+warmth = 10 - 9 * np.cos(2 * np.pi * (days.dayofyear - 20) / 365)
+rides = pd.DataFrame({"°C": warmth + rng.normal(0, 3, 365)}, index=days)
+rides["rides"] = (420 + 38 * rides["°C"] + rng.normal(0, 70, 365)).clip(0).round().astype(int)
+print(f"{len(rides)} days, {rides['rides'].sum():,} rides")""",
+    """\
+rides.groupby(rides.index.quarter.rename("quarter")).agg({"°C": "mean", "rides": ["mean", "max"]}).round(1)""",
+    """\
+import matplotlib.pyplot as plt
+fig, ax = plt.subplots(figsize=(8.4, 3.3))
+ax.scatter(rides.index, rides["rides"], c=rides["°C"], cmap="coolwarm", s=12)
+ax.plot(rides["rides"].rolling(28, center=True).mean(), color="0.2")
+ax.set_ylabel("rides a day")
+plt.show()""",
+)
+
+
+def take(page: Page, url: str, out: str) -> None:
+    parts = urlsplit(url)
+    token = parse_qs(parts.query)["token"][0]
+    base = f"{parts.scheme}://{parts.netloc}"
+    session = parse_qs(parts.fragment).get("s", ["screenshot"])[0]
+    chat = Chat(page, session).open(base, token)
+    try:
+        for code in CELLS:
+            cell = chat.run(code)
+        cell.locator("img").evaluate("image => image.decode()")
+        expect(page.locator("iframe").content_frame.locator("td").last).to_be_visible()
+        page.screenshot(path=out, animations="disabled", caret="hide")
+    finally:
+        headers = {"Authorization": f"Bearer {token}"}
+        httpx.delete(f"{base}/v1/sessions/{session}", headers=headers, trust_env=False).raise_for_status()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.browser.screenshot")
+    parser.add_argument("url")
+    parser.add_argument("out")
+    parser.add_argument("--dark", action="store_true")
+    args = parser.parse_args()
+    with chromium() as browser:
+        page = browser.new_page(viewport=SIZE, color_scheme="dark" if args.dark else "light")  # type: ignore[arg-type]
+        take(page, args.url, args.out)
+
+
+if __name__ == "__main__":
+    main()
