@@ -95,15 +95,17 @@ def build(sandbox_id: str, request: dict[str, Any], stage: Stage) -> Sandbox:
     The arguments go through a memory file and the environment is empty, since both stay readable inside as
     /proc/1/cmdline and /proc/1/environ.
     """
-    info_read, info_write = os.pipe2(os.O_CLOEXEC)
-    ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
+    # First everything that a request without its fields can fail at, then what would have to be closed again.
     binds = [
         part
         for mode, source, target in request["binds"]
         for part in ("--bind" if mode == "rw" else "--ro-bind", stage.reach(source), target)
     ]
-    args = _memory_file([*request["args"], *binds, *request["finish"], "--info-fd", str(info_write)])
-    command = [*_as_user(request.get("uid"), request.get("gid")), request["bwrap"]]
+    options = [str(option) for option in (*request["args"], *binds, *request["finish"])]
+    command = [*_as_user(request.get("uid"), request.get("gid")), str(request["bwrap"])]
+    info_read, info_write = os.pipe2(os.O_CLOEXEC)
+    ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
+    args = _memory_file([*options, "--info-fd", str(info_write)])
     try:
         process = subprocess.Popen(
             [*command, "--args", str(args), "--", *HOLDER],

@@ -16,21 +16,17 @@ from .chromium import chromium
 SIZE = {"width": 1100, "height": 1240}
 CELLS = (
     """\
-import numpy as np, pandas as pd
+import numpy as np, pandas as pd, matplotlib.pyplot as plt
 rng = np.random.default_rng(7)
-days = pd.date_range("2026-01-01", periods=365)
-warmth = 10 - 9 * np.cos(2 * np.pi * (days.dayofyear - 20) / 365)
-rides = pd.DataFrame({"°C": warmth + rng.normal(0, 3, 365)}, index=days)
-rides["rides"] = (420 + 38 * rides["°C"] + rng.normal(0, 70, 365)).clip(0).round().astype(int)
+rides = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=365)})
+rides["warmth"] = 10 - 9 * np.cos(2 * np.pi * (rides.index - 20) / 365) + rng.normal(0, 3, 365)
+rides["rides"] = (420 + 38 * rides["warmth"] + rng.normal(0, 70, 365)).clip(0).astype(int)
 print(f"{len(rides)} days, {rides['rides'].sum():,} rides")""",
+    'rides.nlargest(3, "rides").round(1)',
     """\
-rides.groupby(rides.index.quarter.rename("quarter")).agg({"°C": "mean", "rides": ["mean", "max"]}).round(1)""",
-    """\
-import matplotlib.pyplot as plt
-fig, ax = plt.subplots(figsize=(8.4, 3.3))
-ax.scatter(rides.index, rides["rides"], c=rides["°C"], cmap="coolwarm", s=12)
-ax.plot(rides["rides"].rolling(28, center=True).mean(), color="0.2")
-ax.set_ylabel("rides a day")
+plt.figure(figsize=(8.4, 2.8))
+plt.scatter(rides["day"], rides["rides"], c=rides["warmth"], cmap="coolwarm", s=12)
+plt.plot(rides["day"], rides["rides"].rolling(28, center=True).mean(), color="0.2")
 plt.show()""",
 )
 
@@ -46,6 +42,7 @@ def take(page: Page, url: str, out: str) -> None:
             cell = chat.run(code)
         cell.locator("img").evaluate("image => image.decode()")
         expect(page.locator("iframe").content_frame.locator("td").last).to_be_visible()
+        assert page.evaluate("scrollY") == 0, "it does not fit on one screen"
         page.screenshot(path=out, animations="disabled", caret="hide")
     finally:
         headers = {"Authorization": f"Bearer {token}"}

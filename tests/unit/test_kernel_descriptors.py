@@ -96,7 +96,7 @@ def in_child(house: House, act: str) -> int:
                 house.stdout.write("0123456789" * 50_000)
             else:
                 house.output.send_multipart([b"display of the child"])
-            status = 0
+            status = len(house.output._queue)
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -130,7 +130,7 @@ def test_a_forked_child_does_not_use_the_kernel_s_socket(house: House) -> None:
 @forks
 def test_what_the_parent_had_queued_is_not_sent_twice(house: House) -> None:
     house.stdout.write("queued\n")
-    assert in_child(house, "write") == 0
+    assert in_child(house, "write") == 1
     house.output.start()
     house.finish()
     assert house.text().count("queued") == 1

@@ -155,9 +155,35 @@ def test_much_text_is_sent_in_bounded_messages(house: House) -> None:
         house.stdout.write(f"{number:0999}\n")
     house.output.start()
     messages = house.finish()
-    assert max(len(text) for _, text in messages) <= module.LARGEST_TEXT + 1000
+    assert max(len(text) for _, text in messages) <= module.LARGEST_TEXT
     assert len(messages) < 10
     assert house.text() == "".join(f"{number:0999}\n" for number in range(1000))
+
+
+def test_one_large_text_is_sent_in_pieces(house: House) -> None:
+    house.output.start()
+    text = "0123456789" * 100_000
+    house.stdout.write(text)
+    assert max(len(piece) for _, piece in house.finish()) <= module.LARGEST_TEXT
+    assert house.text() == text
+
+
+def test_a_message_that_the_gateway_would_not_take_is_replaced_by_a_word(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LARGEST_MESSAGE", 1000)
+    house.output.start()
+    house.output.send_multipart([b"display", b"x" * 993])
+    house.output.send_multipart([b"display", b"x" * 994])
+    # Buffers of widgets come as they are: their length is in elements, what counts are bytes.
+    house.output.send_multipart([b"comm", memoryview(bytes(8000)).cast("d")])
+    house.output.send_multipart([b"last"])
+    refusal = ("stderr", module.TOO_LARGE)
+    messages = house.finish()
+    assert messages in (
+        [("", "display"), ("stderr", module.TOO_LARGE * 2), ("", "last")],
+        [("", "display"), refusal, refusal, ("", "last")],
+    )
 
 
 def test_many_small_writes_make_few_messages_and_the_first_does_not_wait(house: House) -> None:
