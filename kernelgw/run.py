@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -26,13 +27,17 @@ FAILED = 1
 def run(arguments: Namespace) -> int:
     """Exit status: 0 done, 1 the code failed, 2 it could not be run."""
     try:
-        code = sys.stdin.read() if arguments.file == "-" else Path(arguments.file).read_text()
+        code = sys.stdin.read() if arguments.file == "-" else Path(arguments.file).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         print(f"kernelgw: {arguments.file}: {error}", file=sys.stderr)
         return 2
     try:
         with _gateway(arguments.url, arguments.token) as client:
             return _run(client, arguments, code)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILED
     except GatewayProblem as problem:
         print(f"kernelgw: {problem.message}\nkernelgw: {problem.hint}", file=sys.stderr)
         return 2
@@ -50,7 +55,8 @@ def _run(client: Client, arguments: Namespace, code: str) -> int:
         return _follow(session, session.stream(code, **options))
     finally:
         if arguments.session is None:
-            session.end()
+            with contextlib.suppress(GatewayProblem):
+                session.end()
 
 
 def _follow(session: Session, events: Iterator[Event]) -> int:
@@ -81,7 +87,15 @@ def _show(session: Session, event: Event) -> None:
     elif event.type == "output.error":
         print("\n".join(data["traceback"]) or f"{data['name']}: {data['value']}", file=sys.stderr, flush=True)
     elif event.type == "input.requested":
-        session.answer(data["execution_id"], input(data["prompt"]))
+        session.answer(data["execution_id"], _ask(data["prompt"]))
+
+
+def _ask(prompt: str) -> str:
+    try:
+        return input(prompt)
+    except EOFError:
+        # What a terminal sends for it; the cell gets an EOFError.
+        return "\x04"
 
 
 def _as_text(bundle: dict[str, Any]) -> str:

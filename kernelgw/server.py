@@ -23,7 +23,10 @@ from .settings import RUNNING, BadSetting, Settings
 
 def serve(settings: Settings) -> int:
     """Runs until a signal. Raises BadSetting, GatewayError."""
-    settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+    try:
+        settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSetting(f"data_dir cannot be {settings.data_dir}: {error.strerror}") from None
     lock = _lock(settings.data_dir)
     app = create_app(settings)
     sock = _bind(settings.host, settings.port)

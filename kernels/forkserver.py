@@ -36,6 +36,7 @@ from .stage import Stage
 LISTENER_FD = 3
 # Without a gateway for this long, nobody is coming back for the kernels.
 ORPHAN_GRACE_S = 900.0
+LAST_WAIT_S = 2.0
 
 
 class ForkServer:
@@ -207,15 +208,16 @@ class ForkServer:
         self.children.abandon(box.id, why)
         self.tell({"event": "sandbox_exit", "id": box.id, "reason": why})
 
-    def reap(self) -> None:
-        """Collects whatever ended; unknown pids are orphans of kernels that became ours as subreaper."""
+    def reap(self) -> bool:
+        """Collects whatever ended; unknown pids are orphans of kernels that became ours as subreaper. False when
+        there are no children at all."""
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                return False
             if pid == 0:
-                return
+                return True
             box = next((box for box in self.sandboxes.values() if box.process.pid == pid), None)
             if box is not None:
                 box.process.returncode = os.waitstatus_to_exitcode(status)
@@ -227,7 +229,10 @@ class ForkServer:
         for box in list(self.sandboxes.values()):
             self.drop_sandbox(box, "stopped")
         self.children.kill_all()
-        self.reap()
+        # Until nothing is left: orphans of ours would otherwise stay until init gets to them.
+        deadline = time.monotonic() + LAST_WAIT_S
+        while self.reap() and time.monotonic() < deadline:
+            time.sleep(0.005)
 
 
 def main() -> None:

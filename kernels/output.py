@@ -90,7 +90,7 @@ class Output:
     def send_multipart(self, parts: list[Any], *_: Any, **__: Any) -> None:
         if not self.mine():
             return
-        if sum(len(part) for part in parts) > LARGEST_MESSAGE:
+        if sum(memoryview(part).nbytes for part in parts) > LARGEST_MESSAGE:
             self.text("stderr", self.parent, TOO_LARGE)
             return
         self._queue.append(("", None, parts))

@@ -47,6 +47,8 @@ class Kernel:
         self.pid = 0
         self.exit: exits.Exit | None = None
         self.exited: Callable[[exits.Exit], None] = lambda _: None
+        self.disconnected: Callable[[], None] = _nothing
+        self._cut = False
         self.sealed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wanted: str | None = None
         self._oom_kills = exits.host_oom_kills()
@@ -67,7 +69,7 @@ class Kernel:
 
     @property
     def ending(self) -> bool:
-        return self._wanted is not None or self._ending is not None or self.exit is not None
+        return self._cut or self._wanted is not None or self._ending is not None or self.exit is not None
 
     def interrupt(self) -> None:
         self.server.tell("signal", id=self.id, signal=2, group=True)
@@ -88,7 +90,7 @@ class Kernel:
 
     def leaves(self) -> None:
         """It said that it ends by itself; it has a moment for what the code wants done then."""
-        if not self.ending:
+        if self._wanted is None and self.exit is None:
             self._wanted = "exited"
             asyncio.get_running_loop().call_later(LEAVING_S, self._kill)
 
@@ -130,10 +132,13 @@ class Kernel:
 
     def _connection_lost(self) -> None:
         # Most often the process has just ended, and the fork server is about to say why.
+        if not self._cut:
+            self._cut = True
+            self.disconnected()
         asyncio.get_running_loop().call_later(EXIT_NEWS_S, self._end_if_alive)
 
     def _end_if_alive(self) -> None:
-        if not self.ending:
+        if self._ending is None:
             self.end("disconnected")
 
     async def _finish(self, event: Event) -> None:

@@ -39,6 +39,8 @@ MOVES: Mapping[State, frozenset[State]] = MappingProxyType(
     }
 )
 
+WITHOUT_KERNEL = frozenset({State.NEW, State.DEAD})
+
 
 def move(now: State, to: State) -> State:
     """`to`, if it may follow `now`. Raises IllegalMove."""

@@ -21,7 +21,7 @@ from ..kernel.exits import Exit
 from ..kernel.kernel import Kernel, Workspace
 from ..kernel.wire import Message
 from .execution import Execution, Status
-from .lifecycle import State, move
+from .lifecycle import WITHOUT_KERNEL, State, move
 from .plan import Plan
 from .recorder import Recorder
 
@@ -29,7 +29,6 @@ from .recorder import Recorder
 STRAGGLER_S = 1.0
 # All executions together may keep this many times what one may.
 HISTORY_SHARE = 2
-WITHOUT_KERNEL = frozenset({State.NEW, State.DEAD})
 log = logging.getLogger("kernelgw.session")
 
 
@@ -61,6 +60,7 @@ class Session:
         self._starting: asyncio.Task[None] | None = None
         self._lost: str | None = None
         self._closing = False
+        self._doomed: list[Execution] | None = None
         self._kept = 0
         self._loop = asyncio.get_running_loop()
 
@@ -180,18 +180,17 @@ class Session:
         try:
             kernel = await self._source.take(self)
         except GatewayError as error:
-            self._starting = None
             self._become(State.DEAD, error.message)
             self._fail_queue(error)
             return
-        except asyncio.CancelledError:
+        finally:
             self._starting = None
-            raise
-        self._starting = None
         self.kernel = kernel
         self.generation += 1
         kernel.client.listener = self
         kernel.exited = self._kernel_exited
+        kernel.disconnected = self._doom_queue
+        self._doomed = None
         if kernel.exit is not None:
             self._kernel_exited(kernel.exit)
             return
@@ -212,10 +211,17 @@ class Session:
             execution.error = {"name": "KernelDied", "value": exit_.reason, "traceback": [], "hint": exit_.hint}
             execution.state_lost = True
             self._complete(execution, status or Status.KILLED)
-        # After a planned end, what waits was asked for in the knowledge of it, and gets the fresh kernel.
+        # What was waiting had counted on variables that are gone; what came later had not, nor what came after
+        # a planned end.
         if exit_.cause not in ("restarted", "idle", "exited"):
-            self._cancel_queue(Status.KILLED, f"Not run, since the kernel ended before: {exit_.reason}")
+            doomed = self._queue if self._doomed is None else self._doomed
+            for waiting in [each for each in self._queue if each in doomed]:
+                self._queue.remove(waiting)
+                self._not_run(waiting, Status.KILLED, f"Not run, since the kernel ended before: {exit_.reason}")
         self._pump()
+
+    def _doom_queue(self) -> None:
+        self._doomed = list(self._queue)
 
     # the queue
 

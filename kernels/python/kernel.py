@@ -91,7 +91,7 @@ def build() -> PythonKernel:
     log = logging.getLogger("kernelgw.kernel")
     log.addHandler(logging.NullHandler())
     log.propagate = False
-    # Imported here because the kernel would do so later; with debugpy the first is the slowest import of all.
+    # Imported here because the kernel would do so after the fork.
     import tornado.platform.asyncio  # noqa: F401
 
     # pdb asks by input() then, and can be interrupted.
@@ -102,7 +102,19 @@ def build() -> PythonKernel:
     profile = ProfileDir(location=os.path.join(os.environ["IPYTHONDIR"], "profile"))
     atexit.register(shutil.rmtree, os.environ["IPYTHONDIR"], ignore_errors=True)
     session = Session(key=b"", username="kernel", pack=pack)
-    return PythonKernel.instance(config=config, log=log, profile_dir=profile, session=session)
+    kernel = PythonKernel.instance(config=config, log=log, profile_dir=profile, session=session)
+    # Last, since the debugger that the kernel has just imported set its own.
+    sys.breakpointhook = _breakpoint
+    return kernel
+
+
+def _breakpoint(*_: Any, **__: Any) -> Any:
+    """debugpy's hook does nothing unless a debugger is attached; without one, ask in the chat."""
+    if PythonKernel.instance().debugger.is_started:
+        import debugpy
+
+        return debugpy.breakpoint()
+    return debugger.set_trace(sys._getframe().f_back)
 
 
 class _Sink:

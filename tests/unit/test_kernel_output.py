@@ -176,14 +176,11 @@ def test_a_message_that_the_gateway_would_not_take_is_replaced_by_a_word(
     house.output.send_multipart([b"display", b"x" * 993])
     house.output.send_multipart([b"display", b"x" * 994])
     # Buffers of widgets come as they are: their length is in elements, what counts are bytes.
-    house.output.send_multipart([b"comm", memoryview(bytes(8000)).cast("d")])
+    house.output.send_multipart([b"comm", memoryview(bytes(4000)).cast("d")])
     house.output.send_multipart([b"last"])
-    refusal = ("stderr", module.TOO_LARGE)
     messages = house.finish()
-    assert messages in (
-        [("", "display"), ("stderr", module.TOO_LARGE * 2), ("", "last")],
-        [("", "display"), refusal, refusal, ("", "last")],
-    )
+    assert [text for name, text in messages if not name] == ["display", "last"]
+    assert house.text("stderr") == module.TOO_LARGE * 2
 
 
 def test_many_small_writes_make_few_messages_and_the_first_does_not_wait(house: House) -> None:
