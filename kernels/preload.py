@@ -3,9 +3,12 @@ itself, and a first use of the slow corners, so that their pages are shared and 
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
+import shutil
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,6 +27,9 @@ def prepare(modules: Sequence[str], variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     os.environ.setdefault("PLOTLY_RENDERER", "plotly_mimetype")
+    # IPython wants a directory of its own.
+    os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="ipython-")
+    atexit.register(shutil.rmtree, os.environ["IPYTHONDIR"], ignore_errors=True)
     # Only now: what it imports reads the variables above.
     from .python import kernel
 

@@ -34,6 +34,7 @@ class ForkServer:
         self.environment = environment
         self.path = run_dir / f"{environment.name}.sock"
         self.log_path = run_dir / f"{environment.name}.log"
+        self.cache = run_dir.parent / "cache" / environment.name
         self.pid = 0
         self._socket: socket.socket | None = None
         self._seq = itertools.count(1)
@@ -52,6 +53,7 @@ class ForkServer:
         Raises KernelDidNotStart with the end of its log.
         """
         await self._stop_leftover()
+        self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         listener = listen(self.path, socket.SOCK_SEQPACKET)
         try:
             self.pid = _launch(self.environment, listener, self.log_path)
@@ -65,7 +67,8 @@ class ForkServer:
                 version=VERSION,
                 stage=list(stage),
                 preload=list(self.environment.preload),
-                variables=dict(self.environment.variables),
+                # matplotlib looks through all fonts once, and remembers them there.
+                variables={**self.environment.variables, "MPLCONFIGDIR": str(self.cache)},
             )
         except (TimeoutError, ConnectionError, KernelDidNotStart) as error:
             self.close()

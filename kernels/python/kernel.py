@@ -9,10 +9,8 @@ import logging
 import os
 import pdb
 import random
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -97,10 +95,8 @@ def build() -> PythonKernel:
     # pdb asks by input() then, and can be interrupted.
     debugger.Pdb = pdb.Pdb = debugger.InterruptiblePdb  # type: ignore[misc]
     pdb.set_trace = debugger.set_trace
-    # IPython wants a directory of its own; `run` makes the same one inside the sandbox.
-    os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="ipython-")
+    # `run` makes the same directory inside the sandbox.
     profile = ProfileDir(location=os.path.join(os.environ["IPYTHONDIR"], "profile"))
-    atexit.register(shutil.rmtree, os.environ["IPYTHONDIR"], ignore_errors=True)
     session = Session(key=b"", username="kernel", pack=pack)
     kernel = PythonKernel.instance(config=config, log=log, profile_dir=profile, session=session)
     # Last, since the debugger that the kernel has just imported set its own.

@@ -19,15 +19,14 @@ CELLS = (
 import numpy as np, pandas as pd, matplotlib.pyplot as plt
 rng = np.random.default_rng(7)
 rides = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=365)})
-rides["warmth"] = 10 - 9 * np.cos(2 * np.pi * (rides.index - 20) / 365) + rng.normal(0, 3, 365)
+rides["warmth"] = (10 - 9 * np.cos(2 * np.pi * (rides.index - 20) / 365) + rng.normal(0, 3, 365)).round(1)
 rides["rides"] = (420 + 38 * rides["warmth"] + rng.normal(0, 70, 365)).clip(0).astype(int)
 print(f"{len(rides)} days, {rides['rides'].sum():,} rides")""",
-    'rides.nlargest(3, "rides").round(1)',
+    'rides.nlargest(4, "rides")',
     """\
-plt.figure(figsize=(8.4, 2.6))
+plt.figure(figsize=(8.4, 2.8))
 plt.scatter(rides["day"], rides["rides"], c=rides["warmth"], cmap="coolwarm", s=12)
-plt.plot(rides["day"], rides["rides"].rolling(28, center=True).mean(), color="0.2")
-plt.show()""",
+plt.plot(rides["day"], rides["rides"].rolling(28, center=True).mean(), color="0.2");""",
 )
 
 
@@ -42,6 +41,7 @@ def take(page: Page, url: str, out: str) -> None:
             cell = chat.run(code)
         cell.locator("img").evaluate("image => image.decode()")
         expect(page.locator("iframe").content_frame.locator("td").last).to_be_visible()
+        expect(page.locator(".stderr")).to_have_count(0)
         over = page.evaluate("document.documentElement.scrollHeight - innerHeight")
         assert over == 0, f"{over} pixels do not fit on the screen"
         page.screenshot(path=out, animations="disabled", caret="hide")
