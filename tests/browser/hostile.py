@@ -73,7 +73,7 @@ def breaking_out(base: str, name: str, token: str) -> str:
     attempts = ", ".join(f'"{label}": async () => {{ {body} }}' for label, body in BREAK_OUT.items())
     script = """
       const results = {};
-      const end = new Promise((_, fail) => setTimeout(fail, 5000, new Error("no answer")));
+      const end = new Promise((resolve) => setTimeout(resolve, 5000, "no answer"));
       const tries = Object.entries(attempts).map(async ([label, attempt]) => {
         try { results[label] = `got ${await Promise.race([attempt(), end])}`; }
         catch (error) { results[label] = `refused: ${error.name ?? error}`; }

@@ -19,7 +19,7 @@ CELLS = (
 import numpy as np, pandas as pd, matplotlib.pyplot as plt
 rng = np.random.default_rng(7)
 rides = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=365)})
-rides["warmth"] = (10 - 9 * np.cos(2 * np.pi * (rides.index - 20) / 365) + rng.normal(0, 3, 365)).round(1)
+rides["warmth"] = (10 - 9 * np.cos((rides.index - 20) / 58) + rng.normal(0, 3, 365)).round(1)
 rides["rides"] = (420 + 38 * rides["warmth"] + rng.normal(0, 70, 365)).clip(0).astype(int)
 print(f"{len(rides)} days, {rides['rides'].sum():,} rides")""",
     'rides.nlargest(4, "rides")',

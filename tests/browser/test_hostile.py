@@ -56,7 +56,6 @@ def test_frame_cannot_break_out(new_chat: NewChat, wire: Relay, house: House) ->
     assert results.keys() == BREAK_OUT.keys()
     assert results.pop("nothing forbidden") == "got 42"
     assert {what: result for what, result in results.items() if not result.startswith("refused: ")} == {}
-    assert "refused: no answer" not in results.values()
     # The wire does show what the page asks for, and nothing of what the frame wanted is there.
     assert f"/v1/sessions/{chat.session}/executions" in wire.asked()
     assert [path for path in wire.asked() if name in path] == []
