@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from weakref import WeakSet
+from collections import OrderedDict, deque
+from weakref import ref
 
 from ..events.log import EventLog
 from ..events.outputs import Item, update
@@ -11,6 +11,8 @@ from ..events.translate import Happening
 from .execution import Execution
 
 MOST_DISPLAY_IDS = 10_000
+# Displays that share an id and are all updated together; of more, the newest.
+MOST_OF_ONE_ID = 100
 
 
 class Recorder:
@@ -19,7 +21,7 @@ class Recorder:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         # Weakly: an output that its execution no longer keeps must not be kept here.
-        self._displays: OrderedDict[str, WeakSet[Item]] = OrderedDict()
+        self._displays: OrderedDict[str, deque[ref[Item]]] = OrderedDict()
 
     def output(self, execution: Execution | None, happening: Happening) -> None:
         if execution is not None and not execution.finished:
@@ -30,8 +32,9 @@ class Recorder:
                 happening.data["late_execution_id"] = execution.id
             event = self._log.append(happening.type, happening.data, None, happening.size)
         if happening.type == "output.update":
-            for shown in self._displays.get(happening.data.get("display_id", ""), ()):
-                update(shown, happening)
+            for reference in self._displays.get(happening.data.get("display_id", ""), ()):
+                if (shown := reference()) is not None:
+                    update(shown, happening)
         elif execution is not None:
             item = execution.outputs.apply(event.seq, happening)
             if item is not None and (display_id := happening.data.get("display_id")):
@@ -41,6 +44,6 @@ class Recorder:
         self._displays.clear()
 
     def _remember(self, display_id: str, item: Item) -> None:
-        self._displays.setdefault(display_id, WeakSet()).add(item)
+        self._displays.setdefault(display_id, deque(maxlen=MOST_OF_ONE_ID)).append(ref(item))
         while len(self._displays) > MOST_DISPLAY_IDS:
             self._displays.popitem(last=False)
