@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
+import subprocess
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +19,8 @@ from ..sandbox.policy import HOME, Limits, Policy
 from .forkserver import ForkServer
 from .kernel import START_TIMEOUT_S, Kernel, Workspace
 from .listeners import CHANNELS
+
+log = logging.getLogger("kernelgw.kernel")
 
 
 class Launcher:
@@ -42,7 +46,7 @@ class Launcher:
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
         for leftover in self.workspaces.iterdir():
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove_tree(leftover)
         if self.bwrap is not None:
             bubblewrap.write_etc(self.etc)
 
@@ -72,8 +76,12 @@ class Launcher:
         own(path, uid)
         return Workspace(path, uid)
 
-    def remove_workspace(self, workspace: Workspace) -> None:
-        shutil.rmtree(workspace.path, ignore_errors=True)
+    async def remove_workspace(self, workspace: Workspace) -> None:
+        """Off the loop unless it is empty: a session may have left a lot."""
+        try:
+            workspace.path.rmdir()
+        except OSError:
+            await asyncio.to_thread(remove_tree, workspace.path)
         self.identities.give_back(workspace.uid)
 
     async def launch(self, environment: Environment, workspace: Workspace, variables: Mapping[str, str]) -> Kernel:
@@ -184,3 +192,10 @@ def choose_isolation(wanted: str) -> str | None:
     if wanted not in ("auto", "bubblewrap"):
         raise IsolationUnavailable(f"There is no isolation called {wanted!r}.", "Use auto, bubblewrap or none.")
     return bubblewrap.probe()
+
+
+def remove_tree(path: Path) -> None:
+    """Whatever a session made of it. `rm` follows no links and minds no depth; Python's own is recursive."""
+    result = subprocess.run(["/bin/rm", "-rf", "--", str(path)], capture_output=True, text=True)
+    if result.returncode != 0:
+        log.warning("cannot remove %s: %s", path, result.stderr.strip()[-500:])

@@ -29,6 +29,7 @@ class Pool:
         self._starting = starting
         self._ready: deque[Kernel] = deque()
         self._refill: asyncio.Task[None] | None = None
+        self._removals: set[asyncio.Task[None]] = set()
         self._closed = False
         self.room: Callable[[], bool] = lambda: True
 
@@ -74,7 +75,7 @@ class Pool:
         try:
             kernel = await self.launch(workspace, {})
         except BaseException:
-            self._launcher.remove_workspace(workspace)
+            await self._launcher.remove_workspace(workspace)
             raise
         kernel.exited = lambda exit_: self._died(kernel, exit_)
         self._ready.append(kernel)
@@ -84,7 +85,9 @@ class Pool:
             log.warning("a warm kernel of %s ended: %s", self.environment.name, exit_.reason)
         if kernel in self._ready:
             self._ready.remove(kernel)
-        self._launcher.remove_workspace(kernel.workspace)
+        removal = asyncio.create_task(self._launcher.remove_workspace(kernel.workspace))
+        self._removals.add(removal)
+        removal.add_done_callback(self._removals.discard)
         self.refill()
 
     async def close(self) -> None:
@@ -95,3 +98,4 @@ class Pool:
         for kernel in self._ready:
             kernel.end("ended")
         await asyncio.gather(*(kernel.ended() for kernel in list(self._ready)))
+        await asyncio.gather(*self._removals)

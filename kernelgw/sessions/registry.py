@@ -119,7 +119,7 @@ class Registry:
         del self.sessions[name]
         await session.end()
         if session.workspace is not None:
-            self.launcher.remove_workspace(session.workspace)
+            await self.launcher.remove_workspace(session.workspace)
 
     def execute(
         self, session: Session, code: str, language: str | None, timeout_s: float | None, stdin: bool
