@@ -211,5 +211,18 @@ def streamed(events: list[Event], name: str = "stdout") -> str:
 
 
 def types(events: list[Event]) -> list[str]:
-    """Without the states, which are the session's business."""
-    return [event.type for event in events if event.type != "session.state"]
+    """Without the states, which are the session's business; text in several pieces counts as one."""
+    return [event.type for event in merged(events) if event.type != "session.state"]
+
+
+def merged(events: list[Event]) -> list[Event]:
+    """Consecutive pieces of one stream as one event, as an execution object shows them."""
+    found: list[Event] = []
+    for event in events:
+        last = found[-1] if found else None
+        if last and last.type == event.type == "output.stream" and last.data["name"] == event.data["name"]:
+            data = {**last.data, "text": last.data["text"] + event.data["text"]}
+            found[-1] = Event(last.id, last.type, data)
+        else:
+            found.append(event)
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .client import House, Session, displays, streamed, text, types
+from .client import House, Session, displays, merged, streamed, text, types
 
 pytestmark = pytest.mark.live
 
@@ -38,7 +38,7 @@ for n in range(50):
 def test_order_in_the_stream_is_the_same(session: Session) -> None:
     code = "import sys\nfor n in range(30):\n print(n)\n print(-n, file=sys.stderr)\n display(n)"
     events = session.events(code)
-    outputs = [event for event in events if event.type.startswith("output.")]
+    outputs = [event for event in merged(events) if event.type.startswith("output.")]
     assert [event.type for event in outputs] == ["output.stream", "output.stream", "output.display"] * 30
     assert [event.data["text"] for event in outputs[::3]] == [f"{n}\n" for n in range(30)]
 

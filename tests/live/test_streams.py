@@ -7,7 +7,7 @@ import itertools
 import httpx
 import pytest
 
-from .client import STREAM, Event, House, Session, streamed, text, types
+from .client import STREAM, Event, House, Session, merged, streamed, text, types
 from .gateway import TOKEN
 
 pytestmark = pytest.mark.live
@@ -49,7 +49,7 @@ def test_stream_and_object_agree(session: Session) -> None:
     assert "outputs" not in end.data
     assert types(events)[0] == "execution.started"
     assert next(event for event in events if event.type == "execution.started").data["code"] == CHATTY + "5"
-    outputs = [event for event in events if event.type.startswith("output.")]
+    outputs = [event for event in merged(events) if event.type.startswith("output.")]
     assert [output["seq"] for output in execution["outputs"]] == [event.id for event in outputs]
     # A JSON answer shows the same.
     same = session.run(CHATTY + "5")
