@@ -122,8 +122,12 @@ class Chassis:
 
     def leave(self, code: int) -> None:
         """os._exit for user code: what was printed before it still arrives."""
-        if self.output is not None and self.output.mine():
-            self.output.finish(self.context)
+        if self.is_kernel():
+            if self.output is not None:
+                self.output.finish(self.context)
+        else:
+            sys.stdout.flush()
+            sys.stderr.flush()
         self._leave(code)
 
     def serve(self) -> int:

@@ -31,6 +31,8 @@ LARGEST_TEXT = 1 << 18
 LARGEST_MESSAGE = 48 << 20
 TOO_LARGE = f"[an output was left out: larger than {LARGEST_MESSAGE >> 20} MiB]\n"
 PIPE_READ = 1 << 16
+# What a pipe takes in one piece.
+LARGEST_LINE = 4096
 MOST_READS = 16
 
 Header = dict[str, Any]
@@ -216,6 +218,7 @@ class Stream(io.TextIOBase):
         self._output = output
         self.name = name
         self._fd = fd
+        self._held = ""
         self._parent: contextvars.ContextVar[Header] = contextvars.ContextVar(f"parent_of_{name}")
 
     @property
@@ -238,7 +241,7 @@ class Stream(io.TextIOBase):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         if text:
             if self._output._pid < 0:
-                os.write(self._fd, text.encode(errors="replace"))
+                self._write_as_child(text)
             else:
                 self._output.text(self.name, self._parent.get(self._output.parent), text)
         return len(text)
@@ -247,9 +250,18 @@ class Stream(io.TextIOBase):
         for line in lines:
             self.write(line)
 
+    def _write_as_child(self, text: str) -> None:
+        """Whole lines, so that those of several children do not mix."""
+        self._held += text
+        if "\n" in text or len(self._held) > LARGEST_LINE:
+            self.flush()
+
     def flush(self) -> None:
         if self._output._pid >= 0:
             self._output.flush()
+        elif self._held:
+            held, self._held = self._held, ""
+            os.write(self._fd, held.encode(errors="replace"))
 
     def fileno(self) -> int:
         return self._fd

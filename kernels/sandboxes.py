@@ -66,7 +66,9 @@ class Sandbox:
             if fd >= 0:
                 os.close(fd)
         self.ready_fd = self.info_fd = -1
-        self.process.kill()
+        # The group, because a child that bubblewrap has only just made does not yet die with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         if self.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
@@ -115,6 +117,7 @@ def build(sandbox_id: str, request: dict[str, Any], stage: Stage) -> Sandbox:
             stdout=ready_write,
             stderr=subprocess.PIPE,
             pass_fds=(info_write, args),
+            process_group=0,
         )
     except BaseException:
         os.close(info_read)

@@ -41,9 +41,7 @@ def test_the_package_declares_default() -> None:
 def test_default_is_built_and_has_what_it_preloads() -> None:
     default = environments.find("default")
     assert default.prefix.is_relative_to(sys.prefix)
-    subprocess.run(
-        [default.python, "-I", "-c", f"import ipykernel, orjson, {default.preload[0]}"], check=True
-    )
+    subprocess.run([default.python, "-I", "-c", f"import ipykernel, orjson, {default.preload[0]}"], check=True)
 
 
 def test_own_declarations_hide_the_package_s(declare: Declare, tmp_path: Path) -> None:
@@ -118,9 +116,7 @@ def test_unknown_names_are_told_apart_from_unbuilt_ones(tmp_path: Path) -> None:
         ("packages = []\nprelaod = []", "known keys are .* preload"),
     ],
 )
-def test_a_wrong_declaration_says_what_is_wrong(
-    declare: Declare, tmp_path: Path, text: str, reason: str
-) -> None:
+def test_a_wrong_declaration_says_what_is_wrong(declare: Declare, tmp_path: Path, text: str, reason: str) -> None:
     declare("wrong", text)
     with pytest.raises(EnvironmentInvalid, match=reason):
         environments.find("wrong", tmp_path)

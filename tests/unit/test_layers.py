@@ -136,17 +136,13 @@ def names_in(path: Path) -> set[str]:
 def third_party(package: str, declared: set[str]) -> set[str]:
     known = declared | {"kernelgw", "kernels"} | sys.stdlib_module_names
     known |= {name for of in declared for name in COMES_WITH.get(of, ())}
-    return {
-        top for path in sources(package) for name in imports(path) if (top := name.split(".")[0]) not in known
-    }
+    return {top for path in sources(package) for name in imports(path) if (top := name.split(".")[0]) not in known}
 
 
 def test_the_gateway_declares_what_it_imports() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = names_in(ROOT / "requirements" / "gateway.in")
-    assert sorted(project["dependencies"]) == sorted(
-        (ROOT / "requirements" / "gateway.in").read_text().splitlines()
-    )
+    assert sorted(project["dependencies"]) == sorted((ROOT / "requirements" / "gateway.in").read_text().splitlines())
     assert not third_party("kernelgw", declared)
 
 
@@ -179,9 +175,7 @@ def is_mutable(value: ast.expr | None) -> bool:
 
 @every_file
 def test_no_mutable_state_in_modules(path: Path) -> None:
-    assert not [*mutable_names(parse(path))], (
-        "hang it on an object, or make it a tuple, frozenset, MappingProxyType"
-    )
+    assert not [*mutable_names(parse(path))], "hang it on an object, or make it a tuple, frozenset, MappingProxyType"
 
 
 @pytest.mark.parametrize(
