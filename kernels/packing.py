@@ -9,6 +9,7 @@ from jupyter_client.jsonutil import json_default
 from jupyter_client.session import json_packer
 
 LONGEST_LIST = 1_000_000
+LOOKED_AT = 1000
 OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
@@ -30,7 +31,7 @@ def _has_long_list(value: Any) -> bool:
     if isinstance(value, dict):
         return any(_has_long_list(item) for item in value.values() if isinstance(item, (dict, list, tuple)))
     if isinstance(value, (list, tuple)):
-        return len(value) > LONGEST_LIST or any(_has_long_list(item) for item in value[:20])
+        return len(value) > LONGEST_LIST or any(map(_has_long_list, value[:LOOKED_AT]))
     return False
 
 

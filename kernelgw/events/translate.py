@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import orjson
 
 Content = Mapping[str, Any]
+# What a value takes in memory beside its text: an object and a place in its container.
+VALUE_BYTES = 64
 TOO_DEEP = "[a value was left out: it is nested too deeply]"
 
 
@@ -152,7 +154,8 @@ def _encodable(values: dict[str, Any]) -> tuple[dict[str, Any], int]:
         if not isinstance(value, str):
             try:
                 # Wrapped as deep as it will stand in an answer: the encoder's depth is limited.
-                size += len(orjson.dumps([[[[[[[[value]]]]]]]])) - 16
+                text = orjson.dumps([[[[[[[[value]]]]]]]])
+                size += len(text) - 16 + VALUE_BYTES * (text.count(b",") + text.count(b"[") + text.count(b"{") - 8)
             except orjson.JSONEncodeError:
                 value = TOO_DEEP
         kept[name] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,10 +12,20 @@ import orjson
 
 DELIMITER = b"<IDS|MSG>"
 PROTOCOL = "5.4"
+LARGEST_HEADER = 64 * 1024
+# Below this a message may be of any shape. Beyond it, what counts is how many values it has.
+SIMPLE_BYTES = 1 << 20
+MOST_SCALARS = 2_000_000
+MOST_CONTAINERS = 200_000
+STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 class Undecodable(ValueError):
     """A message that is not one: too few frames, no JSON, JSON of the wrong shape."""
+
+
+class TooComplex(Undecodable):
+    """A message of very many values. Each costs many times its bytes in memory, and all are read at once."""
 
 
 @dataclass(slots=True)
@@ -28,6 +39,8 @@ class Message:
 
     @property
     def content(self) -> dict[str, Any]:
+        """Raises TooComplex, Undecodable."""
+        _check_complexity(self.raw[3])
         return _object(self.raw[3])
 
     @property
@@ -44,6 +57,8 @@ def decode(frames: list[bytes]) -> Message:
     raw = frames[start:]
     if len(raw) < 4:
         raise Undecodable(f"{len(raw)} frames after the delimiter")
+    if len(raw[0]) > LARGEST_HEADER or len(raw[1]) > LARGEST_HEADER:
+        raise Undecodable("a header that is too large")
     header = _object(raw[0])
     parent = _object(raw[1])
     return Message(str(header.get("msg_type")), str(header.get("msg_id")), str(parent.get("msg_id") or ""), raw)
@@ -59,6 +74,18 @@ def encode(msg_type: str, msg_id: str, session: str, content: Mapping[str, Any])
         "version": PROTOCOL,
     }
     return [DELIMITER, b"", orjson.dumps(header), b"{}", b"{}", orjson.dumps(content)]
+
+
+def _check_complexity(data: bytes) -> None:
+    if len(data) <= SIMPLE_BYTES or _few_values(data):
+        return
+    # Commas and brackets may be text; but so many strings are too many by themselves.
+    if data.count(b'"') > 2 * MOST_SCALARS or not _few_values(STRING.sub(b"", data)):
+        raise TooComplex(f"more than {MOST_SCALARS:,} values, or {MOST_CONTAINERS:,} lists and objects")
+
+
+def _few_values(data: bytes) -> bool:
+    return data.count(b",") <= MOST_SCALARS and data.count(b"[") + data.count(b"{") <= MOST_CONTAINERS
 
 
 def _object(data: bytes) -> dict[str, Any]:

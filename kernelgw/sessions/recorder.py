@@ -7,7 +7,8 @@ from weakref import ref
 
 from ..events.log import EventLog
 from ..events.outputs import Item, update
-from ..events.translate import Happening
+from ..events.translate import Happening, translate
+from ..kernel.wire import Message, TooComplex
 from .execution import Execution
 
 MOST_DISPLAY_IDS = 10_000
@@ -22,6 +23,16 @@ class Recorder:
         self._log = log
         # Weakly: an output that its execution no longer keeps must not be kept here.
         self._displays: OrderedDict[str, deque[ref[Item]]] = OrderedDict()
+
+    def message(self, execution: Execution | None, message: Message) -> None:
+        """An iopub message, if it makes an event."""
+        try:
+            happening = translate(message.msg_type, message.content)
+        except TooComplex as error:
+            text = f"[an output was left out: it has {error}]\n"
+            happening = Happening("output.stream", {"name": "stderr", "text": text}, len(text))
+        if happening is not None:
+            self.output(execution, happening)
 
     def output(self, execution: Execution | None, happening: Happening) -> None:
         if execution is not None and not execution.finished:

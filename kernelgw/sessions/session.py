@@ -217,6 +217,7 @@ class Session:
             doomed = self._queue if self._doomed is None else self._doomed
             for waiting in [each for each in self._queue if each in doomed]:
                 self._queue.remove(waiting)
+                waiting.state_lost = True
                 self._not_run(waiting, Status.KILLED, f"Not run, since the kernel ended before: {exit_.reason}")
         self._pump()
 
@@ -342,8 +343,8 @@ class Session:
             self._status(execution, message)
         elif kind == "execute_input":
             self._entered(execution, message)
-        elif (happening := translate.translate(kind, message.content)) is not None:
-            self._recorder.output(execution, happening)
+        else:
+            self._recorder.message(execution, message)
 
     def on_reply(self, message: Message) -> None:
         execution = self._of(message)
