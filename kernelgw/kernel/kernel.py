@@ -48,6 +48,8 @@ class Kernel:
         self.exit: exits.Exit | None = None
         self.exited: Callable[[exits.Exit], None] = lambda _: None
         self.disconnected: Callable[[], None] = _nothing
+        self.settled: Callable[[], None] = _nothing
+        self.interrupting: set[asyncio.Task[None]] = set()
         self._cut = False
         self.sealed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wanted: str | None = None
@@ -71,8 +73,28 @@ class Kernel:
     def ending(self) -> bool:
         return self._cut or self._wanted is not None or self._ending is not None or self.exit is not None
 
+    @property
+    def free(self) -> bool:
+        """Whether a next cell may be sent."""
+        return not self.ending and not self.interrupting
+
     def interrupt(self) -> None:
-        self.server.tell("signal", id=self.id, signal=2, group=True)
+        """Interrupts what runs. Until `interrupting` is empty again, and `settled` called, a next cell could be
+        hit in place of the one that was meant."""
+        task = asyncio.create_task(self._interrupt())
+        self.interrupting.add(task)
+        task.add_done_callback(self._interrupted)
+
+    async def _interrupt(self) -> None:
+        try:
+            await self.server.request("signal", id=self.id, signal=2, group=True)
+        except (KernelDidNotStart, TimeoutError, ConnectionError) as error:
+            log.warning("kernel %s could not be interrupted: %s", self.id, error)
+
+    def _interrupted(self, task: asyncio.Task[None]) -> None:
+        self.interrupting.discard(task)
+        if not self.interrupting:
+            self.settled()
 
     def end(self, why: str) -> None:
         """Kills it and everything in its sandbox; `exited` follows."""

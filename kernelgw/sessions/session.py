@@ -190,6 +190,7 @@ class Session:
         kernel.client.listener = self
         kernel.exited = self._kernel_exited
         kernel.disconnected = self._doom_queue
+        kernel.settled = self._pump
         self._doomed = None
         if kernel.exit is not None:
             self._kernel_exited(kernel.exit)
@@ -229,8 +230,9 @@ class Session:
     def _pump(self) -> None:
         if self._current is not None or not self._queue or self._closing:
             return
-        if self.kernel is not None and self.state is State.IDLE and not self.kernel.ending:
-            self._begin(self._queue.popleft())
+        if self.kernel is not None and self.state is State.IDLE:
+            if self.kernel.free:
+                self._begin(self._queue.popleft())
         elif self.state in WITHOUT_KERNEL:
             self._start()
 
@@ -378,8 +380,6 @@ class Session:
         execution.execution_count = translate.count(message.content)
         if execution.stopping is not None and self.kernel is not None:
             self.kernel.interrupt()
-
-    # small things
 
     def _become(self, state: State, reason: str | None = None) -> None:
         self.state = move(self.state, state)
