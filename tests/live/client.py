@@ -216,13 +216,12 @@ def types(events: list[Event]) -> list[str]:
 
 
 def merged(events: list[Event]) -> list[Event]:
-    """Consecutive pieces of one stream as one event, as an execution object shows them."""
+    """Consecutive pieces of one stream as their first event, as an execution object shows them."""
     found: list[Event] = []
+    last: Event | None = None
     for event in events:
-        last = found[-1] if found else None
-        if last and last.type == event.type == "output.stream" and last.data["name"] == event.data["name"]:
-            data = {**last.data, "text": last.data["text"] + event.data["text"]}
-            found[-1] = Event(last.id, last.type, data)
-        else:
+        text_goes_on = last is not None and last.type == event.type == "output.stream"
+        if not (text_goes_on and last is not None and last.data["name"] == event.data["name"]):
             found.append(event)
+        last = event
     return found

@@ -40,7 +40,8 @@ def test_order_in_the_stream_is_the_same(session: Session) -> None:
     events = session.events(code)
     outputs = [event for event in merged(events) if event.type.startswith("output.")]
     assert [event.type for event in outputs] == ["output.stream", "output.stream", "output.display"] * 30
-    assert [event.data["text"] for event in outputs[::3]] == [f"{n}\n" for n in range(30)]
+    assert streamed(events) == "".join(f"{n}\n" for n in range(30))
+    assert streamed(events, "stderr") == "".join(f"{-n}\n" for n in range(30))
 
 
 def test_prints_are_merged(session: Session) -> None:
