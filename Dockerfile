@@ -1,6 +1,6 @@
 # docker build -t kernelgw . && docker run -p 8000:8000 -e KERNELGW_TOKEN=… -v kernelgw:/data kernelgw
 # Beyond loopback the gateway refuses to start without KERNELGW_TOKEN. The sandbox makes user namespaces: where the
-# engine forbids them, `kernelgw doctor` in the container says so, and what to allow.
+# engine forbids them the gateway says so and does not start; docs/running.md has more.
 
 FROM python:3.11-slim-bookworm AS builder
 

@@ -118,7 +118,7 @@ class HouseFull(GatewayError):
 class KernelDidNotStart(GatewayError):
     code = "kernel_did_not_start"
     status = 503
-    hint = "Run `kernelgw doctor`, and look at the fork server's log in the data directory."
+    hint = "Look at the fork server's log: run/ENVIRONMENT.log in the data directory."
 
 
 class EnvironmentNotBuilt(GatewayError):
