@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import selectors
 import signal
 import socket
@@ -49,6 +50,7 @@ class ForkServer:
         self.children = Children(self.selector, self.tell)
         self.stage = Stage()
         self.sandboxes: dict[str, sandboxes.Sandbox] = {}
+        self.doomed: list[sandboxes.Sandbox] = []
         self.unheard: list[dict[str, Any]] = []
         self.ready = False
         self.stopping = False
@@ -166,6 +168,9 @@ class ForkServer:
             box.read_ready()
         except (ChildProcessError, OSError, ValueError, KeyError) as error:
             self.drop_sandbox(box, f"{error}")
+        if box in self.doomed:
+            self.doomed.remove(box)
+            box.end()
             return
         waiting, box.waiting = box.waiting, []
         for action in waiting:
@@ -199,12 +204,11 @@ class ForkServer:
     def drop_sandbox(self, box: sandboxes.Sandbox, why: str) -> None:
         if self.sandboxes.pop(box.id, None) is None:
             return
-        if not box.up and box.ready_fd >= 0:
-            self.selector.unregister(box.ready_fd)
-        box.kill()
-        # bubblewrap's own parent, this process, must collect it; inside, the kernel has killed everything.
-        box.process.wait()
-        box.close()
+        if box.up or box.ready_fd < 0:
+            box.end()
+        else:
+            # Killed in the middle of being built, bubblewrap would leave its child behind: it is ended once up.
+            self.doomed.append(box)
         self.children.abandon(box.id, why)
         self.tell({"event": "sandbox_exit", "id": box.id, "reason": why})
 
@@ -228,6 +232,9 @@ class ForkServer:
     def kill_all(self) -> None:
         for box in list(self.sandboxes.values()):
             self.drop_sandbox(box, "stopped")
+        for box in list(self.doomed):
+            select.select([box.ready_fd], [], [], LAST_WAIT_S)
+            self.sandbox_spoke(box)
         self.children.kill_all()
         # Until nothing is left: orphans of ours would otherwise stay until init gets to them.
         deadline = time.monotonic() + LAST_WAIT_S

@@ -73,7 +73,10 @@ class Sandbox:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """Kills it and collects bubblewrap, whose parent this process is."""
+        self.kill()
+        self.process.wait()
         if self.process.stderr is not None:
             self.process.stderr.close()
 

@@ -18,7 +18,7 @@ from .listeners import Listeners
 
 START_TIMEOUT_S = 20.0
 # A dead kernel's sockets close with it; a stray copy of one must not hold up the news.
-DRAIN_TIMEOUT_S = 0.1
+DRAIN_TIMEOUT_S = 1.0
 CRASH_LOG_BYTES = 8192
 # How long the news of an exit may come after the sockets have closed.
 EXIT_NEWS_S = 1.0

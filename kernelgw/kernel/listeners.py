@@ -31,7 +31,7 @@ def listen(path: Path, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.s
     try:
         with connectable(path) as name:
             listener.bind(name)
-        listener.listen(16)
+        listener.listen(128)
     except BaseException:
         listener.close()
         raise

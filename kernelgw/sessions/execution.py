@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from ..events.outputs import Outputs
+from ..kernel.wire import Message
 
 
 class Status(StrEnum):
@@ -49,6 +50,8 @@ class Execution:
     idle: bool = False
     reply: dict[str, Any] | None = None
     waiting_for_input: bool = False
+    question: Message | None = None
+    asked: bool = False
     kept: int = 0
     stopping: Status | None = None
     timer: asyncio.TimerHandle | None = None

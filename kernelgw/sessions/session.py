@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -21,14 +21,14 @@ from ..kernel.exits import Exit
 from ..kernel.kernel import Kernel, Workspace
 from ..kernel.wire import Message
 from .execution import Execution, Status
+from .history import History
 from .lifecycle import WITHOUT_KERNEL, State, move
 from .plan import Plan
 from .recorder import Recorder
 
 # The reply and `idle` come by different sockets. After one of them, the other is owed within this time.
 STRAGGLER_S = 1.0
-# All executions together may keep this many times what one may.
-HISTORY_SHARE = 2
+HISTORY_SHARE = 2  # All executions together may keep this many times what one may.
 log = logging.getLogger("kernelgw.session")
 
 
@@ -49,7 +49,8 @@ class Session:
         self.kernel: Kernel | None = None
         self.workspace: Workspace | None = None
         self.log = EventLog(plan.log_bytes)
-        self.executions: OrderedDict[str, Execution] = OrderedDict()
+        self._history = History(plan.history_length, HISTORY_SHARE * plan.output_bytes)
+        self.executions = self._history.executions
         self.created_at = datetime.now(UTC)
         self.active_at = time.monotonic()
         self.generation = 0
@@ -61,7 +62,6 @@ class Session:
         self._lost: str | None = None
         self._closing = False
         self._doomed: list[Execution] | None = None
-        self._kept = 0
         self._loop = asyncio.get_running_loop()
 
     # what doors call
@@ -84,8 +84,7 @@ class Session:
             stdin=stdin,
         )
         execution.first_seq = self.log.last + 1
-        self.executions[execution.id] = execution
-        self._forget_old()
+        self._history.add(execution)
         self._queue.append(execution)
         self.touch()
         self._pump()
@@ -314,8 +313,7 @@ class Session:
             self._current = None
             if self.state is State.BUSY:
                 self._become(State.IDLE)
-        execution.kept = execution.outputs.size
-        self._kept += execution.kept
+        self._history.completed(execution)
         event = self.log.append("execution.completed", execution.summary(), execution.id)
         execution.last_seq = event.seq
         self._pump()
@@ -345,6 +343,10 @@ class Session:
             self._status(execution, message)
         elif kind == "execute_input":
             self._entered(execution, message)
+        elif kind == "input_request":
+            if execution is not None:
+                execution.asked = True
+                self._ask(execution)
         else:
             self._recorder.message(execution, message)
 
@@ -355,9 +357,17 @@ class Session:
             self._maybe_complete(execution)
 
     def on_input_request(self, message: Message) -> None:
-        execution = self._of(message)
-        happening = translate.translate(message.msg_type, message.content)
-        if happening is not None and execution is not None and execution is self._current:
+        if (execution := self._of(message)) is not None:
+            execution.question = message
+            self._ask(execution)
+
+    def _ask(self, execution: Execution) -> None:
+        """The question comes by one socket, its place in the order of the outputs by another: it takes both."""
+        if execution.question is None or not execution.asked or execution is not self._current:
+            return
+        happening = translate.translate("input_request", execution.question.content)
+        execution.question, execution.asked = None, False
+        if happening is not None:
             execution.waiting_for_input = True
             self.log.append(happening.type, happening.data, execution.id)
 
@@ -388,12 +398,3 @@ class Session:
         if reason is not None:
             data["reason"] = reason
         self.log.append("session.state", data)
-
-    def _forget_old(self) -> None:
-        """Oldest first, when there are too many or their outputs take too much room together."""
-        while len(self.executions) > self.plan.history_length or self._kept > HISTORY_SHARE * self.plan.output_bytes:
-            oldest = next(iter(self.executions.values()), None)
-            if oldest is None or not oldest.finished:
-                return
-            del self.executions[oldest.id]
-            self._kept -= oldest.kept

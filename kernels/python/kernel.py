@@ -62,6 +62,11 @@ class PythonKernel(IPythonKernel):
             os.chdir(cwd)
         self.session.send(stream, "claim_reply", {"status": "ok"}, parent, ident=ident)
 
+    def _input_request(self, prompt: str, ident: Any, parent: Any, password: bool = False) -> str:
+        # The question goes by a socket of its own; this takes its place in the order of the outputs.
+        self.session.send(self.iopub_socket, "input_request", {}, parent)
+        return super()._input_request(prompt, ident, parent, password)
+
     def set_parent(self, ident: Any, parent: Any, channel: str = "shell") -> None:
         # Code may have set them to None, which IPython does not survive.
         sys.stdout = sys.stdout or self._stdout
