@@ -123,8 +123,7 @@ class Chassis:
     def leave(self, code: int) -> None:
         """os._exit for user code: what was printed before it still arrives."""
         if self.is_kernel():
-            if self.output is not None:
-                self.output.finish(self.context)
+            self._finish()
         else:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -144,9 +143,16 @@ class Chassis:
                 continue
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         atexit._run_exitfuncs()
-        if self.output is not None:
-            self.output.finish(self.context)
+        self._finish()
         return 0
+
+    def _finish(self) -> None:
+        """Sends everything and waits until libzmq has handed it over, half a second at most."""
+        if self.output is None or self.context is None:
+            return
+        self.output.finish(self.context)
+        if not self.output.thread.is_alive():
+            self.context.destroy(linger=500)
 
     @staticmethod
     def _wake_on_signals(loop: asyncio.AbstractEventLoop) -> None:

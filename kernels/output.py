@@ -126,9 +126,6 @@ class Output:
         self._ring()
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout=1.0)
-            if context is not None and not self._thread.is_alive():
-                # Waits for libzmq to hand over what it still has, half a second at most.
-                context.destroy(linger=500)
 
     def _ring(self) -> None:
         self._awake = True
