@@ -87,7 +87,12 @@ system_packages() {
   [[ ${KERNELGW_ISOLATION:-} == none ]] || wanted+=(bwrap=bubblewrap)
   [[ $1 == test ]] && wanted+=(bwrap=bubblewrap chromium=chromium)
   # shellcheck disable=SC2046 # one word a package
-  need $(missing "${wanted[@]}" | tr ' ' '\n' | sort -u)
+  need $({ missing "${wanted[@]}"; [[ $1 != test ]] || missing_modules; } | tr ' ' '\n' | sort -u)
+}
+
+# With libseccomp's own binding the tests build the system call filters again; it exists for the system's Python only.
+missing_modules() {
+  /usr/bin/python3 -I -c 'import seccomp' 2>/dev/null || printf 'python3-seccomp '
 }
 
 # Python ---------------------------------------------------------------------------------------------------------
