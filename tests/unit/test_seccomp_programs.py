@@ -21,7 +21,7 @@ from kernelgw.errors import IsolationUnavailable
 from kernelgw.sandbox import seccomp
 
 ROOT = Path(__file__).parents[2]
-BUILDER = ROOT / "scripts" / "seccomp" / "build.py"
+BUILDER = str(ROOT / "scripts" / "seccomp" / "build.py")
 # libseccomp's own binding is the distribution's and exists for its interpreter alone.
 SYSTEM_PYTHON = "/usr/bin/python3"
 BUILT_WITH = (2, 5, 4)
