@@ -13,23 +13,12 @@ from typing import Any
 
 import pytest
 
+from tests.security.calls import LET_THROUGH, MACHINE, PROBES, numbered
+
 ROOT = Path(__file__).parents[2]
-MACHINE = os.uname().machine
-# socket(2) says EINVAL to it before it looks for a protocol, whatever families this kernel was built with.
-NO_SUCH_TYPE = 15
-CLONE_SIGHAND = 0x800
 UMASK = {"x86_64": 95, "aarch64": 166}[MACHINE]
 MSEAL = 462
 KERNEL = tuple(int(part) for part in os.uname().release.split(".")[:2])
-NAMESPACES = {
-    "NS": 0x20000,
-    "CGROUP": 0x2000000,
-    "UTS": 0x4000000,
-    "IPC": 0x8000000,
-    "USER": 0x10000000,
-    "PID": 0x20000000,
-    "NET": 0x40000000,
-}
 
 PRELUDE = """
 import ctypes, errno, json, os, subprocess, sys, threading
@@ -67,127 +56,32 @@ def facts(code: str) -> dict[str, Any]:
     return found
 
 
-def has_all_capabilities() -> bool:
-    status = Path("/proc/self/status").read_text()
-    effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
-    return effective + 1 == 2 << int(Path("/proc/sys/kernel/cap_last_cap").read_text())
-
-
-# name of the call, errno under the filter, arguments with which it does nothing and fails otherwise without one.
-Probe = tuple[str, int, tuple[int, ...]]
-
-FOR_ALL: dict[str, Probe] = {
-    "unshare": ("unshare", errno.EPERM, (1,)),
-    "setns": ("setns", errno.EPERM, (-1, 0)),
-    "mount": ("mount", errno.EPERM, (0, 0, 0, 0, 0)),
-    "umount": ("umount2", errno.EPERM, (0, 0)),
-    "chroot": ("chroot", errno.EPERM, (0,)),
-    "ptrace": ("ptrace", errno.EPERM, (2, 0, 0, 0)),
-    "process_vm_readv": ("process_vm_readv", errno.EPERM, (1, 0, 0, 0, 0, 1)),
-    "process_vm_writev": ("process_vm_writev", errno.EPERM, (1, 0, 0, 0, 0, 1)),
-    "pidfd_getfd": ("pidfd_getfd", errno.EPERM, (-1, 0, 0)),
-    "kcmp": ("kcmp", errno.EPERM, (0, 0, 0, 0, 0)),
-    "process_madvise": ("process_madvise", errno.EPERM, (-1, 0, 0, 0, 1)),
-    "userfaultfd": ("userfaultfd", errno.EPERM, (0xFF,)),
-    "perf_event_open": ("perf_event_open", errno.EPERM, (0, 0, 0, 0, -1)),
-    "keyctl": ("keyctl", errno.EPERM, (999,)),
-    "add_key": ("add_key", errno.EPERM, (0, 0, 0, 0, 0)),
-    "request_key": ("request_key", errno.EPERM, (0, 0, 0, 0)),
-    "memfd_secret": ("memfd_secret", errno.EPERM, (0xFF,)),
-    "name_to_handle_at": ("name_to_handle_at", errno.EPERM, (-1, 0, 0, 0, -1)),
-    "personality": ("personality", errno.EPERM, (0x0040000,)),
-    "clone3": ("clone3", errno.ENOSYS, (0, 0)),
-    "io_uring_setup": ("io_uring_setup", errno.ENOSYS, (0, 0)),
-    "tiocsti": ("ioctl", errno.EPERM, (-1, 0x5412, 0)),
-    "tiocsti-high": ("ioctl", errno.EPERM, (-1, 0x5412 | 1 << 32, 0)),
-    "tioclinux": ("ioctl", errno.EPERM, (-1, 0x541C, 0)),
-    "tiocsetd": ("ioctl", errno.EPERM, (-1, 0x5423, 0)),
-    "character-device": ("mknodat", errno.EPERM, (-100, 0, 0o020600, 0x103)),
-    "block-device": ("mknodat", errno.EPERM, (-100, 0, 0o060600, 0x103)),
-    **{f"clone-{name}": ("clone", errno.EPERM, (flag | CLONE_SIGHAND, 0)) for name, flag in NAMESPACES.items()},
-    **{
-        f"socket-{family}": ("socket", errno.EAFNOSUPPORT, (family, NO_SUCH_TYPE, 0))
-        for family in [0, *range(3, 10), *range(11, 16), *range(17, 46), 38 | 1 << 32]
-    },
-    "netlink-netfilter": ("socket", errno.EAFNOSUPPORT, (16, NO_SUCH_TYPE, 12)),
-    "sctp": ("socket", errno.EAFNOSUPPORT, (2, 1, 132)),
-    "socketpair": ("socketpair", errno.EAFNOSUPPORT, (38, NO_SUCH_TYPE, 0, 0)),
-}
-# Without capabilities the kernel itself says EPERM to these, so that only root can tell the filter from it.
-FOR_ROOT: dict[str, Probe] = {
-    "pivot_root": ("pivot_root", errno.EPERM, (0, 0)),
-    "bpf": ("bpf", errno.EPERM, (999, 0, 0)),
-    "open_by_handle_at": ("open_by_handle_at", errno.EPERM, (-1, 0, 0)),
-    "fanotify_init": ("fanotify_init", errno.EPERM, (0xFFFFFFFF, 0)),
-    "init_module": ("init_module", errno.EPERM, (0, 0, 0)),
-    "finit_module": ("finit_module", errno.EPERM, (-1, 0, 0xFF)),
-    "delete_module": ("delete_module", errno.EPERM, (0, 0)),
-    "kexec_load": ("kexec_load", errno.EPERM, (0, 0, 0, 0xFFFF)),
-    "reboot": ("reboot", errno.EPERM, (0, 0, 0, 0)),
-    "swapon": ("swapon", errno.EPERM, (0, 0)),
-    "swapoff": ("swapoff", errno.EPERM, (0,)),
-    "acct": ("acct", errno.EPERM, (1,)),
-    "quotactl": ("quotactl", errno.EPERM, (0xFFFF, 0, 0, 0)),
-    "syslog": ("syslog", errno.EPERM, (99, 0, 0)),
-    "settimeofday": ("settimeofday", errno.EPERM, (1, 0)),
-    "clock_settime": ("clock_settime", errno.EPERM, (99, 0)),
-    "adjtimex": ("adjtimex", errno.EPERM, (0,)),
-    "sethostname": ("sethostname", errno.EPERM, (0, -1)),
-    "setdomainname": ("setdomainname", errno.EPERM, (0, -1)),
-}
-ONLY_X86: dict[str, Probe] = {"modify_ldt": ("modify_ldt", errno.EPERM, (0, 0, 0))}
-PROBES = FOR_ALL | (FOR_ROOT if has_all_capabilities() else {}) | (ONLY_X86 if MACHINE == "x86_64" else {})
-
-# The same kinds of call with arguments that the filter lets through: what the kernel says is all that is heard.
-LET_THROUGH: dict[str, Probe] = {
-    "ioctl": ("ioctl", errno.EBADF, (-1, 0x541B, 0)),
-    "unix": ("socket", errno.EINVAL, (1, NO_SUCH_TYPE, 0)),
-    "route": ("socket", errno.EINVAL, (16, NO_SUCH_TYPE, 0)),
-    "tcp": ("socket", 0, (2, 1, 6)),
-    "udp": ("socket", 0, (2, 2, 0)),
-    "pair": ("socketpair", errno.EFAULT, (1, NO_SUCH_TYPE, 0, 0)),
-    "process": ("clone", errno.EINVAL, (CLONE_SIGHAND, 0)),
-    "which-personality": ("personality", 0, (0xFFFFFFFF,)),
-    "fifo": ("mknodat", errno.EFAULT, (-100, 0, 0o010600, 0)),
-}
-
-
-@pytest.fixture(scope="module")
-def numbers() -> dict[str, int]:
-    names = {name for name, _, _ in (PROBES | LET_THROUGH).values()}
-    code = (
-        f"import json, seccomp; print(json.dumps({{n: seccomp.resolve_syscall(seccomp.Arch(), n) for n in {names}}}))"
-    )
-    out = subprocess.run(["/usr/bin/python3", "-I", "-c", code], capture_output=True, text=True, check=True).stdout
-    return {str(name): int(number) for name, number in json.loads(out).items()}
-
-
-def answers(setup: str, numbers: dict[str, int]) -> dict[str, int]:
+def answers(setup: str) -> dict[str, int]:
     """The errno of every probe, in one process."""
-    calls = {key: (numbers[name], *arguments) for key, (name, _, arguments) in (PROBES | LET_THROUGH).items()}
+    calls = numbered(PROBES | LET_THROUGH)
     return facts(setup + f"say(**{{key: call(*values) for key, values in {calls!r}.items()}})")
 
 
 @pytest.fixture(scope="module")
-def filtered(numbers: dict[str, int]) -> dict[str, int]:
-    return answers(LOADED, numbers)
+def filtered() -> dict[str, int]:
+    return answers(LOADED)
 
 
 @pytest.fixture(scope="module")
-def free(numbers: dict[str, int]) -> dict[str, int]:
-    return answers("", numbers)
+def free() -> dict[str, int]:
+    return answers("")
 
 
 @pytest.mark.parametrize("probe", PROBES)
 def test_refused(probe: str, filtered: dict[str, int], free: dict[str, int]) -> None:
-    wanted = PROBES[probe][1]
+    wanted = PROBES[probe].errno
     assert errno.errorcode[filtered[probe]] == errno.errorcode[wanted]
     assert free[probe] != wanted, "without the filter it fails alike: this shows nothing"
 
 
 @pytest.mark.parametrize("probe", LET_THROUGH)
 def test_let_through(probe: str, filtered: dict[str, int], free: dict[str, int]) -> None:
-    assert filtered[probe] == free[probe] == LET_THROUGH[probe][1]
+    assert filtered[probe] == free[probe] == LET_THROUGH[probe].errno
 
 
 @pytest.mark.parametrize("profile", ["default", "strict"])
