@@ -87,12 +87,14 @@ system_packages() {
   [[ ${KERNELGW_ISOLATION:-} == none ]] || wanted+=(bwrap=bubblewrap)
   [[ $1 == test ]] && wanted+=(bwrap=bubblewrap chromium=chromium)
   # shellcheck disable=SC2046 # one word a package
-  need $({ missing "${wanted[@]}"; [[ $1 != test ]] || missing_modules; } | tr ' ' '\n' | sort -u)
+  need $({ missing "${wanted[@]}"; [[ $1 != test ]] || missing_in_system; } | tr ' ' '\n' | sort -u)
 }
 
-# With libseccomp's own binding the tests build the system call filters again; it exists for the system's Python only.
-missing_modules() {
+# What tests need of the system itself, not of whatever comes first in PATH: libseccomp's own binding, with which the
+# system call filters are built again, and a Node that sessions can reach.
+missing_in_system() {
   /usr/bin/python3 -I -c 'import seccomp' 2>/dev/null || printf 'python3-seccomp '
+  [[ -x /usr/bin/node || -x /usr/local/bin/node ]] || printf 'nodejs '
 }
 
 # Python ---------------------------------------------------------------------------------------------------------
