@@ -16,7 +16,7 @@ import pytest
 from tests.live.client import House, Session
 from tests.live.gateway import Gateway
 
-from .calls import LET_THROUGH, MACHINE, PROBES, numbered
+from .calls import ALIKE_WITHOUT, LET_THROUGH, MACHINE, PROBES, numbered
 from .workloads import NODE, PYTHON
 
 pytestmark = pytest.mark.live
@@ -101,7 +101,8 @@ def test_refused(session: Session, name: str) -> None:
     wanted = {key: probe.errno for key, probe in probes.items()}
     code = asking(numbered(probes))
     free = json.loads(outside(code).stdout)
-    assert [key for key in wanted if free[key] == wanted[key]] == [], "these fail alike without a filter"
+    alike = {key for key in wanted if free[key] == wanted[key]}
+    assert alike <= ALIKE_WITHOUT, "without the filter these fail alike: they show nothing"
     assert json.loads(session.value(code)) == wanted
     started = f"import subprocess, sys\nprint(subprocess.check_output([sys.executable, '-c', {code!r}], text=True))"
     assert json.loads(session.value(started)) == wanted
