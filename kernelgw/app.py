@@ -10,9 +10,8 @@ from fastapi import FastAPI
 from . import __version__
 from .api import executions, pages, problems, sessions
 from .api.guard import Guard
-from .kernel.launcher import Launcher, choose_isolation
-from .sandbox.identity import Identities
-from .sandbox.policy import Limits
+from .kernel.fences import raise_fences
+from .kernel.launcher import Launcher
 from .sessions.registry import Registry
 from .settings import Settings
 
@@ -22,13 +21,11 @@ def create_app(settings: Settings) -> Guard:
 
     Raises IsolationUnavailable when it could only pretend to isolate.
     """
-    bwrap = choose_isolation(settings.isolation)
+    fences = raise_fences(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        identities = Identities(settings.uid_first, settings.uid_count)
-        launcher = Launcher(settings.data_dir, bwrap, identities, Limits(settings.memory_bytes))
-        registry = Registry(settings, launcher)
+        registry = Registry(settings, Launcher(settings.data_dir, fences))
         app.state.registry = registry
         try:
             await registry.open()

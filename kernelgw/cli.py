@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import dataclasses
 import ipaddress
 import logging
@@ -33,7 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kernelgw", description="Live, sandboxed Jupyter kernels for chats.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_serve(commands.add_parser("serve", help="start the gateway"))
+    serve = commands.add_parser("serve", help="start the gateway")
+    _add_settings(serve)
+    serve.set_defaults(run=_serve)
+    doctor = commands.add_parser("doctor", help="what this machine can enforce, property by property")
+    _add_settings(doctor)
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.set_defaults(run=_doctor)
     run = commands.add_parser("run", help="run code and print its outputs live")
     run.add_argument("file", metavar="FILE|-", help="a file with code, or - for standard input")
     run.add_argument("--session", help="a session of a running gateway; made if it is new")
@@ -45,18 +52,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_serve(parser: argparse.ArgumentParser) -> None:
+def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="a TOML file with these options")
     for option in dataclasses.fields(Settings):
         flag = "--" + option.name.replace("_", "-")
         default = "" if option.default is dataclasses.MISSING else f" (default: {option.default!r})"
         parser.add_argument(flag, default=None, help=option.metadata["help"] + default, metavar=option.name.upper())
-    parser.set_defaults(run=_serve)
+
+
+def _given(arguments: argparse.Namespace) -> Settings:
+    given = {option.name: getattr(arguments, option.name) for option in dataclasses.fields(Settings)}
+    return load(given, os.environ, arguments.config)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    given = {option.name: getattr(arguments, option.name) for option in dataclasses.fields(Settings)}
-    settings = load(given, os.environ, arguments.config)
+    settings = _given(arguments)
     if not settings.token:
         if not _is_loopback(settings.host):
             raise BadSetting(
@@ -78,6 +88,12 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     return serve(_settings(arguments))
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from .doctor.report import doctor
+
+    return asyncio.run(doctor(_given(arguments), arguments.json))
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,9 @@
     ├── ExecutionNotFound     404
     ├── NotWaitingForInput    409
     ├── QueueFull             429  too many executions wait in this session
+    ├── NetworkNotAllowed     403  the operator does not let sessions have this much network
     ├── HouseFull             503  no room for another session now; Retry-After says when to ask again
+    ├── DiskFull              507  the host's disk has no room for another session
     ├── KernelDidNotStart     503
     ├── EnvironmentNotBuilt   503
     └── IsolationUnavailable  503  the sandbox cannot be built here, and pretending is not an option
@@ -109,10 +111,22 @@ class QueueFull(GatewayError):
     hint = "Wait for earlier executions to finish, or interrupt them."
 
 
+class NetworkNotAllowed(GatewayError):
+    code = "network_not_allowed"
+    status = 403
+    hint = "Ask for less, or let sessions have it with --networks."
+
+
 class HouseFull(GatewayError):
     code = "house_full"
     status = 503
     hint = "Try again after the time in Retry-After, or end sessions that are not needed."
+
+
+class DiskFull(GatewayError):
+    code = "disk_full"
+    status = 507
+    hint = "Make room on the disk of the data directory, or lower --free-bytes."
 
 
 class KernelDidNotStart(GatewayError):

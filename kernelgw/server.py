@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import fcntl
 import json
 import os
@@ -28,8 +29,10 @@ def serve(settings: Settings) -> int:
     except OSError as error:
         raise BadSetting(f"data_dir cannot be {settings.data_dir}: {error.strerror}") from None
     lock = _lock(settings.data_dir)
-    app = create_app(settings)
     sock = _bind(settings.host, settings.port)
+    # The real one, which no session may reach, in place of 0.
+    settings = dataclasses.replace(settings, port=sock.getsockname()[1])
+    app = create_app(settings)
     url = f"http://{_shown(settings.host)}:{sock.getsockname()[1]}"
     config = uvicorn.Config(
         app,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 from . import drivers, linux
 from .channel import close_all
 from .sandboxes import Sandbox
-from .seal import Seal, enter, seal
+from .seal import Seal, enter, only, prepare, seal
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -28,6 +29,8 @@ class Boot(BaseException):
         self.fds = fds
 
     def become(self) -> NoReturn:
+        if "exec" in self.boot:
+            drivers.execute(self.boot, self.fds)
         drivers.run(self.boot, self.fds)
 
 
@@ -40,10 +43,17 @@ class Kernel:
     spec: Seal
     boot: dict[str, Any]
     fds: list[int]
+    egress: bool = False
     pid: int = 0
     middle: int = 0
     status_fd: int = -1
+    go_fd: int = -1
     report: bytes = b""
+
+    def stop_waiting(self) -> None:
+        if self.go_fd >= 0:
+            os.close(self.go_fd)
+            self.go_fd = -1
 
     def close_fds(self) -> None:
         fds, self.fds = self.fds, []
@@ -57,6 +67,8 @@ class Children:
         self.selector = selector
         self.tell = tell
         self.kernels: dict[str, Kernel] = {}
+        # The system call filter of everything that is sealed; given once, at hello.
+        self.filter = b""
         self._wake, self._woken = socket.socketpair()
 
     def watch_signals(self) -> None:
@@ -80,24 +92,39 @@ class Children:
         if name in self.kernels:
             raise ValueError(f"kernel {name} exists")
         spec, boot = Seal.parse(request["seal"]), dict(request["boot"])
+        egress = bool(request.get("egress"))
+        if egress and not fds:
+            raise ValueError("egress needs a socket")
         owned = [os.dup(fd) for fd in fds]
-        kernel = self.kernels[name] = Kernel(name, request.get("sandbox"), spec, boot, owned)
+        kernel = self.kernels[name] = Kernel(name, request.get("sandbox"), spec, boot, owned, egress)
         return kernel
 
-    def fork(self, kernel: Kernel, box: Sandbox | None) -> None:
-        """Forks now. Raises Boot in the child."""
-        spec = kernel.spec
-        if box is not None:
-            spec = replace(spec, pid=box.pid, namespaces=box.namespaces)
+    def fork(self, kernel: Kernel) -> None:
+        """Forks now; a kernel for a sandbox then waits for `go`, so that both come up at once. Raises Boot in the
+        child."""
         read, write = os.pipe2(os.O_CLOEXEC)
+        wait, go = os.pipe2(os.O_CLOEXEC) if kernel.sandbox is not None else (-1, -1)
+        kernel.go_fd = go
         middle = os.fork()
         if middle == 0:
-            _middle(spec, kernel.boot, kernel.fds, write)
+            # Whoever waits is told by the end of its pipe too, which must be nobody's but the fork server's.
+            for other in self.kernels.values():
+                other.stop_waiting()
+            _middle(kernel, self.filter, wait, write)
         os.close(write)
+        if wait >= 0:
+            os.close(wait)
         kernel.close_fds()
         kernel.middle = middle
         kernel.status_fd = read
         self.selector.register(read, selectors.EVENT_READ, lambda _: self._reported(kernel))
+
+    def go(self, kernel: Kernel, box: Sandbox) -> None:
+        """The sandbox is up."""
+        if kernel.go_fd >= 0:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(kernel.go_fd, json.dumps({"pid": box.pid, "namespaces": box.namespaces}).encode())
+            kernel.stop_waiting()
 
     def _reported(self, kernel: Kernel) -> None:
         piece = os.read(kernel.status_fd, 65536)
@@ -117,7 +144,9 @@ class Children:
             self._failed(kernel, facts.get("error", "the child ended before it was sealed"))
 
     def _failed(self, kernel: Kernel, why: str) -> None:
-        self.kernels.pop(kernel.id, None)
+        kernel.stop_waiting()
+        if self.kernels.pop(kernel.id, None) is None:
+            return
         kernel.close_fds()
         if kernel.pid:
             _kill(kernel.pid, signal.SIGKILL)
@@ -166,7 +195,7 @@ class Children:
     def abandon(self, sandbox_id: str, why: str) -> None:
         """Kernels whose sandbox is gone before they were forked will never report; say so."""
         for kernel in list(self.kernels.values()):
-            if kernel.sandbox == sandbox_id and not kernel.middle:
+            if kernel.sandbox == sandbox_id and kernel.go_fd >= 0:
                 self._failed(kernel, why)
 
     def kill_all(self) -> None:
@@ -186,24 +215,40 @@ def _kill(pid: int, number: int, group: bool = False) -> bool:
     return True
 
 
-def _middle(spec: Seal, boot: dict[str, Any], fds: list[int], status: int) -> NoReturn:
+def _middle(kernel: Kernel, filter: bytes, wait: int, status: int) -> NoReturn:
     """Joins the sandbox, forks the process that stays (pid namespaces take only children) and leaves."""
+    fds, spec = kernel.fds[:-1] if kernel.egress else kernel.fds, kernel.spec
     try:
-        enter(spec)
+        prepare(spec, wait >= 0)
+        if wait >= 0:
+            spec = replace(spec, filter=filter, **_await_sandbox(wait))
+        enter(spec, kernel.fds[-1] if kernel.egress else None)
         if spec.pid is None:
             _report(status, {"pid": os.getpid()})
             linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
         elif pid := os.fork():
             _report(status, {"pid": pid})
             os._exit(0)
-        *kept, status = seal(spec, [*fds, status])
+        *kept, status = only([*fds, status])
+        seal(spec, [*kept, status])
         _report(status, {"sealed": True})
         os.close(status)
     except BaseException as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        _report(status, {"error": f"{type(error).__name__}: {error} ({last.name})"})
-        os._exit(70)
-    raise Boot(boot, kept)
+        try:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            _report(status, {"error": f"{type(error).__name__}: {error} ({last.name})"})
+        finally:
+            os._exit(70)
+    raise Boot(kernel.boot, kept)
+
+
+def _await_sandbox(fd: int) -> dict[str, Any]:
+    told = b""
+    while piece := os.read(fd, 4096):
+        told += piece
+    if not told:
+        raise ChildProcessError("the sandbox did not come up")
+    return dict(json.loads(told))
 
 
 def _report(fd: int, fact: dict[str, Any]) -> None:

@@ -6,14 +6,59 @@ The fork server has imported it: inside a sandbox this folder does not exist.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import traceback
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+from . import linux
+from .preload import prepare
+
 # Exit code of a child that could not become its kernel.
 FAILED = 71
 DRIVERS = MappingProxyType({"python": "python.kernel"})
+
+
+def execute(boot: dict[str, Any], fds: list[int]) -> NoReturn:
+    """Becomes another program: `boot["exec"]` has argv, env, stdio (places in `fds` of what becomes 0, 1, 2) and
+    kernel (whether it is one of ours, which then reads the rest of `boot` from the fd after the last)."""
+    program = boot["exec"]
+    try:
+        for target, place in enumerate(program.get("stdio", ())):
+            os.dup2(fds[place], target)
+        argv = list(program["argv"])
+        if program.get("kernel"):
+            argv.append(str(_memory_file(json.dumps(boot).encode())))
+            for fd in fds:
+                os.set_inheritable(fd, True)
+        os.execve(argv[0], argv, program["env"])
+    except BaseException:
+        os.write(fds[-1], traceback.format_exc().encode())
+    os._exit(FAILED)
+
+
+def main(boot_fd: int) -> NoReturn:
+    """A kernel that was started by `execute`: what the fork server prepares once is done here, for one."""
+    linux.prctl(linux.PR_SET_DUMPABLE, 0)
+    with open(boot_fd, "rb") as file:
+        boot = json.load(file)
+    fds = list(range(3, boot_fd))
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    try:
+        prepare((), boot["env"])
+    except BaseException:
+        os.write(fds[-1], traceback.format_exc().encode())
+        os._exit(FAILED)
+    run(boot, fds)
+
+
+def _memory_file(content: bytes) -> int:
+    fd = os.memfd_create("boot", 0)
+    os.write(fd, content)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def run(boot: dict[str, Any], fds: list[int]) -> NoReturn:

@@ -9,16 +9,18 @@ Requests are JSON objects with `op` and `seq`; each is answered once with the sa
 
 | op      | with                                                | answer, and later events                        |
 |---------|-----------------------------------------------------|-------------------------------------------------|
-| hello   | version, stage, preload, variables                  | version, pid, sandboxes, kernels, exits so far   |
-| sandbox | id, bwrap, args, binds, finish, uid, gid            | ok; `sandbox_exit`                              |
-| spawn   | id, sandbox or null, seal, boot + fds               | ok; `spawned`, then `exit`, or `spawn_failed`   |
+| hello   | version, stage, copied, preload, variables, filter   | version, pid, sandboxes, kernels, exits so far   |
+| sandbox | id, bwrap, args, binds, finish, uid, gid, groups    | ok; `sandbox_up`, `sandbox_exit`                |
+| spawn   | id, sandbox or null, seal, boot, egress + fds       | ok; `spawned`, then `exit`, or `spawn_failed`   |
 | signal  | id, signal, group                                   | ok, or `gone`                                   |
 | end     | id of a sandbox                                     | ok; `exit` of all inside, `sandbox_exit`        |
+| release | image of a workspace that nobody will use any more  | ok                                              |
 | stop    |                                                     | ok, then everything is killed and the server ends |
 """
 
 from __future__ import annotations
 
+import base64
 import gc
 import os
 import select
@@ -61,6 +63,7 @@ class ForkServer:
             "spawn": self.spawn,
             "signal": self.signal,
             "end": self.end,
+            "release": self.release,
             "stop": self.stop,
         }
 
@@ -140,12 +143,14 @@ class ForkServer:
         if not self.ready:
             from .preload import prepare
 
-            self.stage.set(request["stage"])
+            self.stage.set(request["stage"], request.get("copied", ()))
+            self.children.filter = base64.b64decode(request.get("filter", ""))
             prepare(request["preload"], request["variables"])
             self.ready = True
             gc.collect()
             gc.freeze()
             linux.trim_heap()
+            linux.collapse_heap()
         unheard, self.unheard = self.unheard, []
         return {
             "version": channel.VERSION,
@@ -166,6 +171,7 @@ class ForkServer:
         self.selector.unregister(box.ready_fd)
         try:
             box.read_ready()
+            self.tell({"event": "sandbox_up", "id": box.id, "pid": box.pid})
         except (ChildProcessError, OSError, ValueError, KeyError) as error:
             self.drop_sandbox(box, f"{error}")
         if box in self.doomed:
@@ -180,10 +186,11 @@ class ForkServer:
         name = request.get("sandbox")
         box = None if name is None else self.sandboxes[name]
         kernel = self.children.expect(request, fds)
-        if box is None or box.up:
-            self.children.fork(kernel, box)
-        else:
-            box.waiting.append(lambda: self.children.fork(kernel, box))
+        self.children.fork(kernel)
+        if box is not None and box.up:
+            self.children.go(kernel, box)
+        elif box is not None:
+            box.waiting.append(lambda: self.children.go(kernel, box))
         return {}
 
     def signal(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
@@ -194,6 +201,10 @@ class ForkServer:
         if box is not None:
             self.drop_sandbox(box, "ended")
         return {"gone": box is None}
+
+    def release(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
+        self.stage.release(str(request["image"]))
+        return {}
 
     def stop(self, _request: dict[str, Any], _fds: list[int]) -> dict[str, Any]:
         self.stopping = True

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
+from types import MappingProxyType
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -22,16 +24,29 @@ MS_REC = 16384
 MS_PRIVATE = 1 << 18
 MS_NOSUID = 2
 MS_NODEV = 4
+MS_NOATIME = 1024
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
+PR_SET_SECUREBITS = 28
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+# Root is nobody special, ids change no capabilities, none is kept or raised: each with its lock.
+SECUREBITS = 0b1110_1111
+
+MNT_DETACH = 2
+KEYCTL_JOIN_SESSION_KEYRING = 1
+# The table of system calls is the architecture's own.
+_KEYCTL = MappingProxyType({"x86_64": 250, "aarch64": 219})
+
+MADV_COLLAPSE = 25
+HUGE_PAGE = 2 << 20
 
 _CAPABILITY_VERSION_3 = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -70,6 +85,21 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
     )
 
 
+def unmount(target: str) -> None:
+    """Out of sight at once, and gone when nobody uses it any more."""
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH), f"unmount {target}")
+
+
+def join_session_keyring() -> None:
+    """A new, empty one in place of the inherited; nothing where the kernel has no keyrings."""
+    number = _KEYCTL.get(os.uname().machine)
+    if number is None:
+        return
+    result = _libc.syscall(ctypes.c_long(number), ctypes.c_long(KEYCTL_JOIN_SESSION_KEYRING), None)
+    if result < 0 and ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM, errno.EDQUOT):
+        _check(-1, "keyctl")
+
+
 def fflush_all() -> None:
     """Push out what C code left in stdio buffers."""
     _libc.fflush(None)
@@ -78,6 +108,19 @@ def fflush_all() -> None:
 def trim_heap() -> None:
     """Gives free memory at the heap's end, and free pages within it, back to the system."""
     _libc.malloc_trim(0)
+
+
+def collapse_heap() -> None:
+    """Puts this process's memory into huge pages where it fills any: a fork then copies a page table 512 times
+    shorter. A child that writes splits only what it touches. Nothing happens on a kernel that cannot (before 6.1)."""
+    with open("/proc/self/maps") as file:
+        lines = file.readlines()
+    for line in lines:
+        span, rights, _, _, inode, *name = line.split()
+        start, end = (int(number, 16) for number in span.split("-"))
+        start, end = -(-start // HUGE_PAGE) * HUGE_PAGE, end // HUGE_PAGE * HUGE_PAGE
+        if inode == "0" and rights == "rw-p" and name != ["[stack]"] and end > start:
+            _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_COLLAPSE)
 
 
 def last_capability() -> int:
@@ -92,7 +135,7 @@ def drop_bounding_set(last: int) -> None:
 
 def clear_capabilities() -> None:
     """Empties the effective, permitted and inheritable sets of this thread."""
-    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0))
     data = bytes(24)
     _check(_libc.capset(header, data), "capset")
 

@@ -18,6 +18,16 @@ from .stage import Stage
 # proof that every mount is in place, since bubblewrap names its pid before it has finished.
 HOLDER = ("/bin/sh", "-c", "trap '' CHLD; echo up; exec sleep infinity >/dev/null 2>&1")
 
+# Enters the session's cgroups and becomes what follows: bubblewrap must be in there before it makes a namespace.
+BUILDER = """
+IFS='
+'
+for file in $1; do echo 0 >"$file" || exit 1; done
+shift
+unset IFS PWD OLDPWD
+exec "$@"
+"""
+
 
 @dataclass
 class Sandbox:
@@ -96,21 +106,29 @@ _NAMESPACE_KEYS = MappingProxyType(
 def build(sandbox_id: str, request: dict[str, Any], stage: Stage) -> Sandbox:
     """Starts bubblewrap with the given arguments; returns at once, the sandbox comes up later.
 
-    `args` and `finish` are bubblewrap's own options; between them come `binds`, each [mode, source, target].
-    The arguments go through a memory file and the environment is empty, since both stay readable inside as
-    /proc/1/cmdline and /proc/1/environ.
+    `args` and `finish` are bubblewrap's own options; between them come `binds`, each [mode, source, target],
+    mode being ro, rw, or image: a file system in a file. `groups`: files to enter cgroups by.
+    `files`: [content, target], read-only. The arguments go through a memory file and the environment is empty,
+    since both stay readable inside as /proc/1/cmdline and /proc/1/environ.
     """
     # First everything that a request without its fields can fail at, then what would have to be closed again.
-    binds = [
-        part
-        for mode, source, target in request["binds"]
-        for part in ("--bind" if mode == "rw" else "--ro-bind", stage.reach(source), target)
-    ]
-    options = [str(option) for option in (*request["args"], *binds, *request["finish"])]
-    command = [*_as_user(request.get("uid"), request.get("gid")), str(request["bwrap"])]
+    uid: int | None = request.get("uid")
+    gid: int | None = request.get("gid") or uid
+    binds = []
+    for mode, source, target in request["binds"]:
+        if mode == "image":
+            binds += ["--bind", stage.mount_image(source, uid, gid), target]
+        else:
+            binds += ["--ro-bind" if mode == "ro" else "--bind", stage.reach(source), target]
+    before, finish = ([str(option) for option in request[name]] for name in ("args", "finish"))
+    groups = request.get("groups", ())
+    builder = ["/bin/sh", "-c", BUILDER, "sh", "\n".join(groups)] if groups else []
+    command = [*builder, *_as_user(uid, gid), str(request["bwrap"])]
+    files = [(_memory_file([text], end=b""), target) for text, target in request.get("files", ())]
+    binds += [part for fd, target in files for part in ("--ro-bind-data", str(fd), target)]
     info_read, info_write = os.pipe2(os.O_CLOEXEC)
     ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
-    args = _memory_file([*options, "--info-fd", str(info_write)])
+    args = _memory_file([*before, *binds, *finish, "--info-fd", str(info_write)])
     try:
         process = subprocess.Popen(
             [*command, "--args", str(args), "--", *HOLDER],
@@ -119,7 +137,7 @@ def build(sandbox_id: str, request: dict[str, Any], stage: Stage) -> Sandbox:
             stdin=subprocess.DEVNULL,
             stdout=ready_write,
             stderr=subprocess.PIPE,
-            pass_fds=(info_write, args),
+            pass_fds=(info_write, args, *(fd for fd, _ in files)),
             process_group=0,
         )
     except BaseException:
@@ -127,7 +145,7 @@ def build(sandbox_id: str, request: dict[str, Any], stage: Stage) -> Sandbox:
         os.close(ready_read)
         raise
     finally:
-        for fd in (info_write, ready_write, args):
+        for fd in (info_write, ready_write, args, *(fd for fd, _ in files)):
             os.close(fd)
     return Sandbox(sandbox_id, process, info_read, ready_read)
 
@@ -140,9 +158,9 @@ def _as_user(uid: int | None, gid: int | None) -> Sequence[str]:
     return ("/usr/bin/setpriv", f"--reuid={uid}", f"--regid={gid or uid}", "--clear-groups", "--")
 
 
-def _memory_file(args: Sequence[str]) -> int:
+def _memory_file(args: Sequence[str], end: bytes = b"\0") -> int:
     fd = os.memfd_create("args", os.MFD_CLOEXEC)
-    os.write(fd, b"".join(os.fsencode(arg) + b"\0" for arg in args))
+    os.write(fd, b"".join(os.fsencode(arg) + end for arg in args))
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
 

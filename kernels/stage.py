@@ -8,12 +8,14 @@ namespace of its own in which those places are bound under a directory that anyb
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 
-from . import linux
+from . import images, linux
 
 # Any directory that every system has and that no preloaded library lives in.
 PLACE = "/mnt"
+UNMOUNT = '/bin/umount -l "$1" && exec /bin/rmdir "$1"'
 
 
 class Stage:
@@ -21,19 +23,53 @@ class Stage:
 
     def __init__(self) -> None:
         self._aliases: dict[str, str] = {}
+        self._mounted: dict[str, str] = {}
 
-    def set(self, paths: Sequence[str]) -> None:
-        """Binds `paths`. Called once, before anything is loaded from them. Raises OSError."""
+    def set(self, paths: Sequence[str], copied: Sequence[str] = ()) -> None:
+        """Binds `paths`, and copies others, whose host path a session would otherwise find in its mountinfo.
+
+        Called once, before anything is loaded from them. Raises OSError.
+        """
         if os.geteuid() != 0:
             return
         linux.unshare(linux.CLONE_NEWNS)
         linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-        linux.mount("stage", PLACE, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=64k")
+        linux.mount("stage", PLACE, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=32m")
         for number, path in enumerate(paths):
             alias = f"{PLACE}/{number}"
             os.mkdir(alias, 0o755)
             linux.mount(path, alias, None, linux.MS_BIND | linux.MS_REC)
             self._aliases[path] = alias
+        for path in copied:
+            self._aliases[path] = shutil.copytree(path, f"{PLACE}/{os.path.basename(path)}", symlinks=True)
+
+    def mount_image(self, image: str, uid: int | None, gid: int | None) -> str:
+        """Where a workspace's image is mounted, owned by its session; once for all its sandboxes, one after another.
+
+        Raises PermissionError without root, OSError.
+        """
+        if image in self._mounted:
+            return self._mounted[image]
+        if os.geteuid() != 0 or uid is None or gid is None:
+            raise PermissionError("only root can mount a workspace's image")
+        target = f"{PLACE}/disk-{os.path.basename(image)}"
+        os.mkdir(target, 0o700)
+        try:
+            images.mount(image, target)
+        except OSError:
+            os.rmdir(target)
+            raise
+        os.chown(target, uid, gid)
+        os.chmod(target, 0o700)
+        self._mounted[image] = target
+        return target
+
+    def release(self, image: str) -> None:
+        """Its session is over."""
+        target = self._mounted.pop(image, None)
+        if target is not None:
+            # Not here: the last to let go of a file system writes back what is still in memory.
+            os.posix_spawn("/bin/sh", ["sh", "-c", UNMOUNT, "sh", target], {})
 
     def reach(self, path: str) -> str:
         for root, alias in self._aliases.items():

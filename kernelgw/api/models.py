@@ -24,6 +24,23 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class LimitsBody(Body):
+    """What a session may use up, all its processes together where nothing else is said."""
+
+    memory_bytes: Annotated[int, Field(ge=128 << 20)] | None = Field(None, description="temporary files included")
+    processes: Annotated[int, Field(ge=16)] | None = Field(None, description="threads included")
+    cpus: Annotated[float, Field(gt=0, le=4096)] | None = Field(None, description="cores kept busy")
+    open_files: Annotated[int, Field(ge=64)] | None = Field(None, description="of each process")
+    file_bytes: Annotated[int, Field(ge=1 << 20)] | None = Field(None, description="of each file")
+    workspace_bytes: Annotated[int, Field(ge=16 << 20)] | None = Field(None, description="all files of the workspace")
+    tmp_bytes: Annotated[int, Field(ge=1 << 20)] | None = Field(None, description="all files in /tmp")
+    output_bytes: Annotated[int, Field(ge=1 << 16)] | None = Field(None, description="kept of one execution")
+
+
+class Allow(Body):
+    allow: Annotated[list[Text], Field(max_length=1000)] = Field(description='"host", "*.suffix", "host:port"')
+
+
 class SessionBody(Body):
     """What a session is to be. Read when it is created; ignored when it exists."""
 
@@ -32,7 +49,10 @@ class SessionBody(Body):
     env: dict[Text, Text] | None = Field(None, description="environment variables of its kernels")
     cwd: Text | None = Field(None, description="working directory, relative to the workspace; made if missing")
     idle_timeout_s: Annotated[float, Field(ge=0)] | None = Field(None, description="0 for never")
-    network: Literal["off"] | None = Field(None, description="sessions have no network")
+    limits: LimitsBody | None = Field(None, description="less than the gateway's own limits, each of them")
+    network: Literal["off", "packages", "full"] | Allow | None = Field(
+        None, description="off (the default), packages (what pip and npm need), full, or only some hosts"
+    )
 
     @field_validator("env")
     @classmethod

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Query, Response
 
 from ..errors import BadRequest
+from ..sessions.view import view
 from .deps import House
 from .models import NewSessionBody, SessionBody
 from .problems import JSON
@@ -18,24 +19,24 @@ router = APIRouter(tags=["sessions"])
 @router.put("/v1/sessions/{session_id}", status_code=201, summary="Get or create, by the caller's id")
 async def put_session(session_id: str, house: House, body: Annotated[SessionBody | None, Body()] = None) -> Response:
     session, new = house.get_or_create(session_id, body.model_dump() if body else None)
-    return JSON(session.as_json(), 201 if new else 200)
+    return JSON(view(session), 201 if new else 200)
 
 
 @router.post("/v1/sessions", status_code=201, summary="Create, with an id made here")
 async def post_session(house: House, body: Annotated[NewSessionBody | None, Body()] = None) -> Response:
     wishes = body.model_dump() if body else {}
     session, new = house.get_or_create(wishes.pop("id", None), wishes)
-    return JSON(session.as_json(), 201 if new else 200)
+    return JSON(view(session), 201 if new else 200)
 
 
 @router.get("/v1/sessions", summary="List")
 async def list_sessions(house: House) -> Response:
-    return JSON({"sessions": [session.as_json() for session in house.sessions.values()]})
+    return JSON({"sessions": [view(session) for session in house.sessions.values()]})
 
 
 @router.get("/v1/sessions/{session_id}", summary="Look")
 async def get_session(session_id: str, house: House) -> Response:
-    return JSON(house.get(session_id).as_json())
+    return JSON(view(house.get(session_id)))
 
 
 @router.delete("/v1/sessions/{session_id}", status_code=204, summary="End; its files go too")
@@ -48,14 +49,14 @@ async def delete_session(session_id: str, house: House) -> Response:
 async def interrupt(session_id: str, house: House) -> Response:
     session = house.get(session_id)
     session.interrupt()
-    return JSON(session.as_json(), 202)
+    return JSON(view(session), 202)
 
 
 @router.post("/v1/sessions/{session_id}/restart", status_code=202, summary="Fresh kernel, same files")
 async def restart(session_id: str, house: House) -> Response:
     session = house.get(session_id)
     house.restart(session)
-    return JSON(session.as_json(), 202)
+    return JSON(view(session), 202)
 
 
 @router.get("/v1/sessions/{session_id}/events", summary="All events, as SSE; resumable")

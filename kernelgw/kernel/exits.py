@@ -13,7 +13,7 @@ FATAL_LINE = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """`cause`: out_of_memory, crashed, killed, exited, deadline, restarted, ended, idle,
+    """`cause`: out_of_memory, workspace_full, crashed, killed, exited, deadline, restarted, ended, idle,
     disconnected, server_lost or unknown.
     `reason` is a sentence, `hint` the next step."""
 
@@ -25,20 +25,24 @@ class Exit:
 
 
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS})
+OUT_OF_MEMORY = "The session ran out of memory, so its kernel was ended."
 LOST = "Its variables are gone; the next execution starts a fresh kernel."
 
 
-def explain(event: dict[str, Any], wanted: str | None, crash_log: str, host_oom_kills: int) -> Exit:
+def explain(
+    event: dict[str, Any], wanted: str | None, crash_log: str, oom_kills: int, by_session: bool = False
+) -> Exit:
     """`event`: the fork server's `exit`; `wanted`: why we ended it ourselves, if we did; `crash_log`: the last
-    that the process wrote to its crash log; `host_oom_kills`: processes that the host killed for memory since
-    this kernel was started. Says only what is known."""
+    that the process wrote to its crash log; `oom_kills`: processes killed for memory since it was started, those of
+    its session alone if `by_session`, else of the whole machine. Says only what is known.
+    """
     code, number = event.get("code"), event.get("signal")
     if wanted is not None:
         return _wanted(wanted, code, number)
     if event.get("server_lost"):
         return Exit("server_lost", "The fork server that held this kernel ended.", LOST, code, number)
     if number == signal.SIGKILL:
-        return _killed(host_oom_kills, number)
+        return _killed(oom_kills, by_session, number)
     if number in CRASHES:
         return _crashed(number, crash_log)
     if number is not None:
@@ -58,14 +62,18 @@ def _wanted(wanted: str, code: int | None, number: int | None) -> Exit:
         "ended": "The session was ended.",
         "exited": "The code ended its own kernel.",
         "disconnected": "The kernel closed its connection, or sent a message that is too large, and was killed.",
+        "out_of_memory": OUT_OF_MEMORY,
+        "workspace_full": "The session's files grew past their limit, so its kernel was ended.",
         "idle": "The session was idle for too long, so its kernel was ended.",
     }
     return Exit(wanted, sentences.get(wanted, f"The kernel was ended: {wanted}."), LOST, code, number)
 
 
-def _killed(host_oom_kills: int, number: int) -> Exit:
-    if host_oom_kills:
-        hint = f"Work on less data at once, or give the session more memory. {LOST}"
+def _killed(oom_kills: int, by_session: bool, number: int) -> Exit:
+    hint = f"Work on less data at once, or give the session more memory. {LOST}"
+    if oom_kills and by_session:
+        return Exit("out_of_memory", OUT_OF_MEMORY, hint, None, number)
+    if oom_kills:
         return Exit("out_of_memory", "The machine ran out of memory and ended the kernel.", hint, None, number)
     return Exit("killed", "Something outside kernelgw killed the kernel (SIGKILL).", LOST, None, number)
 

@@ -47,8 +47,9 @@ class ForkServer:
     def alive(self) -> bool:
         return self._socket is not None
 
-    async def start(self, stage: Sequence[str]) -> None:
-        """A fresh fork server, with everything preloaded; `stage`: what sandboxes are made of.
+    async def start(self, stage: Sequence[str], copied: Sequence[str], filter: str) -> None:
+        """A fresh fork server, with everything preloaded. `stage`: what sandboxes are made of, `copied` likewise;
+        `filter`: the system call filter of whatever is sealed, in base64.
 
         Raises KernelDidNotStart with the end of its log.
         """
@@ -66,6 +67,8 @@ class ForkServer:
                 timeout=PRELOAD_TIMEOUT_S,
                 version=VERSION,
                 stage=list(stage),
+                copied=list(copied),
+                filter=filter,
                 preload=list(self.environment.preload),
                 # matplotlib looks through all fonts once, and remembers them there.
                 variables={**self.environment.variables, "MPLCONFIGDIR": str(self.cache)},

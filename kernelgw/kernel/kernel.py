@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import KernelDidNotStart
+from ..sandbox.cgroups import Group
 from ..sandbox.policy import WORKSPACE
+from ..sandbox.workspaces import Workspace
 from . import exits
 from .client import KernelClient
 from .forkserver import Event, ForkServer
@@ -23,15 +25,8 @@ CRASH_LOG_BYTES = 8192
 # How long the news of an exit may come after the sockets have closed.
 EXIT_NEWS_S = 1.0
 LEAVING_S = 2.0
+GROUP_TRIES, GROUP_PAUSE_S = 300, 0.01
 log = logging.getLogger("kernelgw.kernel")
-
-
-class Workspace:
-    """A session's own directory on the host, and the uid it belongs to. Outlives its kernels."""
-
-    def __init__(self, path: Path, uid: int | None) -> None:
-        self.path = path
-        self.uid = uid
 
 
 class Kernel:
@@ -44,7 +39,10 @@ class Kernel:
         self.sandboxed = sandboxed
         self.client = KernelClient()
         self.client.on_lost = self._connection_lost
+        self.group: Group | None = None
+        self.closing: Callable[[str], None] = lambda _: None
         self.pid = 0
+        self.holder = 0
         self.exit: exits.Exit | None = None
         self.exited: Callable[[exits.Exit], None] = lambda _: None
         self.disconnected: Callable[[], None] = _nothing
@@ -145,6 +143,8 @@ class Kernel:
             self.pid = event["pid"]
             if not self.sealed.done():
                 self.sealed.set_result(None)
+        elif kind == "sandbox_up":
+            self.holder = event["pid"]
         elif kind == "spawn_failed" and not self.sealed.done():
             self.sealed.set_exception(KernelDidNotStart(f"The kernel could not be started: {event['message']}"))
         elif kind == "exit" and self._ending is None:
@@ -166,14 +166,34 @@ class Kernel:
     async def _finish(self, event: Event) -> None:
         await self.client.drained(DRAIN_TIMEOUT_S)
         self._hear_crash_log()
-        kills = exits.host_oom_kills() - self._oom_kills
-        self.exit = exits.explain(event, self._wanted, self._crash_log.decode(errors="replace"), kills)
+        crash_log = self._crash_log.decode(errors="replace")
+        self.exit = exits.explain(event, self._wanted, crash_log, *self._memory_kills())
         if not self.sealed.done():
             self.sealed.set_exception(KernelDidNotStart(self.exit.reason))
             self.sealed.exception()
         self.discard()
         self.exited(self.exit)
+        await self._clear_group()
         self._gone.set()
+
+    def _memory_kills(self) -> tuple[int, bool]:
+        """How many processes were killed for memory, and whether those are known to be this session's own."""
+        if self.group is not None and self.group.counts_memory:
+            return self.group.oom_kills(), True
+        return exits.host_oom_kills() - self._oom_kills, False
+
+    async def _clear_group(self) -> None:
+        """Once everything in it has ended. Without a sandbox, what the code has started is ended here."""
+        group, self.group = self.group, None
+        if group is None:
+            return
+        if not self.sandboxed:
+            group.kill()
+        for _ in range(GROUP_TRIES):
+            if group.remove():
+                return
+            await asyncio.sleep(GROUP_PAUSE_S)
+        log.warning("the cgroups of kernel %s are still in use", self.id)
 
     def not_started(self, error: OSError) -> KernelDidNotStart:
         if isinstance(error, TimeoutError):
@@ -186,6 +206,7 @@ class Kernel:
     def discard(self) -> None:
         """Gives back everything on the gateway's side. Safe to call twice."""
         self.server.unwatch(self.id)
+        self.closing(self.id)
         self.client.on_lost = _nothing
         self.client.close()
         if self._listeners is not None:

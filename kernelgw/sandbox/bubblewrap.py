@@ -32,7 +32,16 @@ ETC = MappingProxyType(
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
         "resolv.conf": "",
         "hostname": "sandbox\n",
+        # Filled for sessions that may install packages.
+        "pip.conf": "",
+        "npmrc": "",
     }
+)
+# Of /proc, besides what bubblewrap makes read-only itself: what tells of the host and helps no session. Those that
+# others may not read anyway are left alone, since each costs a mount.
+HIDDEN = (
+    *("acpi", "asound", "cmdline", "config.gz", "diskstats", "interrupts", "kallsyms", "kcore", "key-users", "keys"),
+    *("latency_stats", "modules", "partitions", "sched_debug", "scsi", "timer_list"),
 )
 ETC_SHARED = ("ssl", "ca-certificates", "fonts", "localtime", "alternatives", "ld.so.cache", "mime.types")
 
@@ -77,7 +86,7 @@ def arguments(policy: Policy) -> Arguments:
         *("--uid", str(USER_ID), "--gid", str(USER_ID), "--hostname", "sandbox"),
         *("--ro-bind", "/usr", "/usr"),
         *_usr_merged(),
-        *("--proc", "/proc", "--dev", "/dev"),
+        *("--proc", "/proc", *_hidden(), "--dev", "/dev"),
         *_sized("/dev/shm", policy.shm_bytes, "1777"),
         *_sized("/tmp", policy.tmp_bytes, "1777"),
         *_sized(HOME, policy.home_bytes, "700"),
@@ -85,14 +94,25 @@ def arguments(policy: Policy) -> Arguments:
     binds = [
         ("ro", str(policy.etc), "/etc"),
         ("ro", str(policy.environment), str(policy.environment)),
-        ("rw", str(policy.workspace), WORKSPACE),
-        *(("ro", str(path), str(path)) for path in policy.read_only),
+        ("image" if policy.image else "rw", str(policy.workspace), WORKSPACE),
+        *(("ro", str(path), inside) for path, inside in policy.read_only),
     ]
     return Arguments(before, binds, ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE])
 
 
 def _sized(path: str, size: int, mode: str) -> tuple[str, ...]:
     return ("--perms", mode, "--size", str(size), "--tmpfs", path)
+
+
+def _hidden() -> list[str]:
+    found = []
+    for name in HIDDEN:
+        path = Path("/proc", name)
+        if path.is_dir() and _readable_by_all(path):
+            found += ["--perms", "000", "--size", "4096", "--tmpfs", str(path), "--remount-ro", str(path)]
+        elif _readable_by_all(path):
+            found += ["--ro-bind", "/dev/null", str(path)]
+    return found
 
 
 def _usr_merged() -> list[str]:

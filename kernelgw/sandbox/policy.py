@@ -1,18 +1,69 @@
-"""What a sandbox is made of. Pure data: bubblewrap.py turns it into arguments."""
+"""What a session may see, touch and use up. Pure data: others turn it into arguments, limits and groups."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 WORKSPACE = "/workspace"
 HOME = "/home/user"
 USER_ID = 1000
+# Where the kernels folder stands inside, for kernels that are started rather than forked.
+KERNELS = "/opt/kernelgw"
+WRITABLE = (WORKSPACE, HOME, "/tmp", "/dev", "/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one session may use, all its processes together where nothing else is said.
+
+    `cpus` in cores, 0 for as many as there are; `open_files`, `file_bytes` (one file) for each process.
+    """
+
+    memory_bytes: int = 4 << 30
+    processes: int = 256
+    cpus: float = 0.0
+    open_files: int = 4096
+    file_bytes: int = 2 << 30
+    workspace_bytes: int = 2 << 30
+    tmp_bytes: int = 512 << 20
+
+    def but(self, wishes: Mapping[str, float]) -> Limits:
+        """The same with some changed. Raises ValueError naming the one that is above what is allowed."""
+        for name, value in wishes.items():
+            most = getattr(self, name)
+            if value > most and not (name == "cpus" and most == 0):
+                raise ValueError(f"{name} may be {most:g} at most here")
+        changes: dict[str, Any] = dict(wishes)
+        return replace(self, **changes)
+
+    def as_rlimits(self, memory_is_bounded: bool) -> dict[str, int]:
+        """For every process of the session. `memory_is_bounded`: a cgroup counts it already."""
+        limits = {
+            "nofile": self.open_files,
+            "fsize": self.file_bytes,
+            # Not 0: a core_pattern that is a pipe ignores that. 1 means no pipe, and no file fits.
+            "core": 1,
+            "memlock": 64 << 10,
+            "msgqueue": 0,
+            "sigpending": 1024,
+            "rtprio": 0,
+            "nice": 0,
+        }
+        if not memory_is_bounded:
+            # DATA rather than AS: the latter counts address space that V8 or torch only reserve.
+            limits["data"] = self.memory_bytes
+        return limits
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One session's sandbox. Paths are the host's; `uid` is the host's too, None for the gateway's own."""
+    """One session's sandbox. Paths are the host's; `uid` is the host's too, None for the gateway's own.
+
+    `workspace` is a directory, or an image (a file system in a file) when `image` says so.
+    """
 
     workspace: Path
     environment: Path
@@ -21,16 +72,7 @@ class Policy:
     tmp_bytes: int = 512 << 20
     home_bytes: int = 256 << 20
     shm_bytes: int = 256 << 20
-    read_only: tuple[Path, ...] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Enforced on the kernel's process by rlimits. Bytes, and counts."""
-
-    memory_bytes: int = 4 << 30
-    open_files: int = 4096
-
-    def as_rlimits(self) -> dict[str, int]:
-        # RLIMIT_DATA rather than AS: the latter counts address space that V8 or torch only reserve.
-        return {"data": self.memory_bytes, "nofile": self.open_files, "core": 0}
+    image: bool = False
+    read_only: tuple[tuple[Path, str], ...] = field(default=())
+    # Path and content of files that stand in place of empty ones in /etc.
+    files: tuple[tuple[str, str], ...] = field(default=())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..kernel.launcher import Terms
+from ..sandbox.policy import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +15,8 @@ class Plan:
 
     language: str
     environment: str
+    terms: Terms = field(default_factory=lambda: Terms(Limits()))
+    network: Any = "off"
     variables: dict[str, str] = field(default_factory=dict)
     cwd: str = ""
     idle_timeout_s: float = 0.0
@@ -20,3 +26,7 @@ class Plan:
     log_bytes: int = 64 << 20
     history_length: int = 1000
     max_queued: int = 100
+
+    def allowed(self) -> dict[str, Any]:
+        """What the session may use, as its caller sees it."""
+        return {"limits": {**asdict(self.terms.limits), "output_bytes": self.output_bytes}, "network": self.network}

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from ..environments import Environment
 from ..errors import GatewayError
 from ..kernel.exits import Exit
-from ..kernel.kernel import Kernel, Workspace
-from ..kernel.launcher import Launcher
+from ..kernel.kernel import Kernel
+from ..kernel.launcher import Launcher, Terms
+from ..sandbox.workspaces import Workspace
 
 # After a failed start, doubling, so that a broken environment does not spin.
 FIRST_PAUSE_S = 0.1
@@ -22,8 +23,11 @@ log = logging.getLogger("kernelgw.pool")
 class Pool:
     """Keeps `size` warm kernels of one environment, each in a sandbox and workspace of its own."""
 
-    def __init__(self, launcher: Launcher, environment: Environment, size: int, starting: asyncio.Semaphore) -> None:
+    def __init__(
+        self, launcher: Launcher, environment: Environment, size: int, starting: asyncio.Semaphore, terms: Terms
+    ) -> None:
         self.size = size
+        self.terms = terms
         self.environment = environment
         self._launcher = launcher
         self._starting = starting
@@ -37,8 +41,10 @@ class Pool:
     def ready(self) -> int:
         return len(self._ready)
 
-    def take(self) -> Kernel | None:
-        """A warm kernel, or None; either way the pool refills itself."""
+    def take(self, terms: Terms) -> Kernel | None:
+        """A warm kernel, or None; either way the pool refills itself. Other terms need a sandbox of their own."""
+        if terms != self.terms:
+            return None
         while self._ready:
             kernel = self._ready.popleft()
             if kernel.exit is None:
@@ -47,10 +53,10 @@ class Pool:
         self.refill()
         return None
 
-    async def launch(self, workspace: Workspace, variables: dict[str, str]) -> Kernel:
+    async def launch(self, workspace: Workspace, variables: dict[str, str], terms: Terms) -> Kernel:
         """A kernel in an existing workspace: the cold way. Waits its turn when many are starting."""
         async with self._starting:
-            return await self._launcher.launch(self.environment, workspace, variables)
+            return await self._launcher.launch(self.environment, workspace, variables, terms)
 
     def refill(self) -> None:
         if not self._closed and self._refill is None and len(self._ready) < self.size:
@@ -63,17 +69,17 @@ class Pool:
                 try:
                     await self._add()
                     pause = FIRST_PAUSE_S
-                except GatewayError as error:
-                    log.warning("a warm kernel of %s did not start: %s", self.environment.name, error.message)
+                except (GatewayError, OSError) as error:
+                    log.warning("a warm kernel of %s did not start: %s", self.environment.name, error)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, LONGEST_PAUSE_S)
         finally:
             self._refill = None
 
     async def _add(self) -> None:
-        workspace = self._launcher.new_workspace()
+        workspace = await self._launcher.workspaces.new(self.terms.limits.workspace_bytes)
         try:
-            kernel = await self.launch(workspace, {})
+            kernel = await self.launch(workspace, {}, self.terms)
         except BaseException:
             await self._launcher.remove_workspace(workspace)
             raise

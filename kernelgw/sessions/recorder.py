@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any
 from weakref import ref
 
 from ..events.log import EventLog
@@ -19,8 +21,9 @@ MOST_OF_ONE_ID = 100
 class Recorder:
     """One session's. A display id reaches displays of earlier executions too, until the kernel ends."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, hint: Callable[[str, str], str | None] = lambda _name, _value: None) -> None:
         self._log = log
+        self._hint = hint
         # Weakly: an output that its execution no longer keeps must not be kept here.
         self._displays: OrderedDict[str, deque[ref[Item]]] = OrderedDict()
 
@@ -35,6 +38,8 @@ class Recorder:
             self.output(execution, happening)
 
     def output(self, execution: Execution | None, happening: Happening) -> None:
+        if happening.type == "output.error":
+            self.advise(happening.data)
         if execution is not None and not execution.finished:
             event = self._log.append(happening.type, happening.data, execution.id, happening.size)
         else:
@@ -50,6 +55,11 @@ class Recorder:
             item = execution.outputs.apply(event.seq, happening)
             if item is not None and (display_id := happening.data.get("display_id")):
                 self._remember(display_id, item)
+
+    def advise(self, error: dict[str, Any]) -> None:
+        """Adds what to do about an error, when the session's own walls are the reason."""
+        if advice := self._hint(str(error.get("name", "")), str(error.get("value", ""))):
+            error["hint"] = advice
 
     def forget_displays(self) -> None:
         self._displays.clear()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import time
 import uuid
 from pathlib import Path
 from typing import Any
 
+from ..doctor import check
 from ..environments import EnvironmentInvalid, EnvironmentMissing, EnvironmentUnknown, declared, find
 from ..errors import (
     BadRequest,
+    DiskFull,
     EnvironmentNotBuilt,
     HouseFull,
     SessionNotFound,
@@ -19,13 +22,15 @@ from ..errors import (
     UnknownLanguage,
 )
 from ..kernel.kernel import Kernel
-from ..kernel.launcher import Launcher
+from ..kernel.launcher import Launcher, Terms
+from ..sandbox.workspaces import Workspace
 from ..settings import Settings
 from .execution import Execution
 from .lifecycle import State
 from .plan import Plan
 from .pool import Pool
 from .session import Session
+from .terms import agree, limits_of
 
 ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 LANGUAGES = ("python",)
@@ -50,6 +55,8 @@ class Registry:
         self.launcher.prepare()
         pool = self.pool(self.settings.environment)
         await self.launcher.server(pool.environment)
+        if self.launcher.fences.sandboxed:
+            await check.require(self.launcher, pool.environment, pool.terms)
         pool.refill()
         self._culler = asyncio.create_task(self._cull())
 
@@ -94,15 +101,20 @@ class Registry:
         environment = wishes.get("environment") or settings.environment
         self.pool(environment)
         idle = wishes.get("idle_timeout_s")
+        limits = {name: value for name, value in (wishes.get("limits") or {}).items() if value is not None}
+        output_bytes = limits.pop("output_bytes", settings.output_bytes)
+        network = wishes.get("network") or "off"
         return Plan(
             language=wishes.get("language") or LANGUAGES[0],
             environment=environment,
+            terms=agree(settings, limits, network),
+            network=network,
             variables=dict(wishes.get("env") or {}),
             cwd=wishes.get("cwd") or "",
             idle_timeout_s=settings.idle_timeout_s if idle is None else float(idle),
             timeout_s=settings.timeout_s,
             grace_s=settings.grace_s,
-            output_bytes=settings.output_bytes,
+            output_bytes=min(int(output_bytes), settings.output_bytes),
             log_bytes=settings.log_bytes,
             history_length=settings.history_length,
             max_queued=settings.max_queued,
@@ -154,7 +166,7 @@ class Registry:
         except (EnvironmentMissing, EnvironmentInvalid) as error:
             raise EnvironmentNotBuilt(str(error)) from None
         size = self.settings.pool_size if environment == self.settings.environment else 0
-        pool = Pool(self.launcher, built, size, self._starting)
+        pool = Pool(self.launcher, built, size, self._starting, Terms(limits_of(self.settings)))
         pool.room = lambda: self.live + pool.ready < self.settings.max_sessions
         self._pools[environment] = pool
         return pool
@@ -163,15 +175,21 @@ class Registry:
         """A kernel for a session: warm if it has no workspace yet, else started in the one it has."""
         pool = self.pool(session.plan.environment)
         if session.workspace is None:
-            kernel = pool.take()
+            kernel = pool.take(session.plan.terms)
             if kernel is not None:
                 session.workspace = kernel.workspace
                 _claim(kernel, session.plan)
                 return kernel
-            session.workspace = self.launcher.new_workspace()
-        kernel = await pool.launch(session.workspace, session.plan.variables)
+            session.workspace = await self._new_workspace(session.plan)
+        kernel = await pool.launch(session.workspace, session.plan.variables, session.plan.terms)
         _claim(kernel, session.plan)
         return kernel
+
+    async def _new_workspace(self, plan: Plan) -> Workspace:
+        try:
+            return await self.launcher.workspaces.new(plan.terms.limits.workspace_bytes)
+        except OSError as error:
+            raise DiskFull(f"There is no room for the session's files: {error.strerror or error}.") from None
 
     @property
     def live(self) -> int:
@@ -184,6 +202,9 @@ class Registry:
             raise HouseFull(
                 f"All {self.settings.max_sessions} places for live sessions are taken.", retry_after_s=RETRY_AFTER_S
             )
+        free = shutil.disk_usage(self.settings.data_dir).free
+        if free < self.settings.free_bytes:
+            raise DiskFull(f"The disk has {free >> 20} MiB left, and {self.settings.free_bytes >> 20} are kept free.")
 
     # housekeeping
 

@@ -18,9 +18,11 @@ from ..events import translate
 from ..events.log import EventLog
 from ..events.outputs import Outputs
 from ..kernel.exits import Exit
-from ..kernel.kernel import Kernel, Workspace
+from ..kernel.kernel import Kernel
 from ..kernel.wire import Message
+from ..sandbox.workspaces import Workspace
 from .execution import Execution, Status
+from .hints import hint
 from .history import History
 from .lifecycle import WITHOUT_KERNEL, State, move
 from .plan import Plan
@@ -57,7 +59,7 @@ class Session:
         self._source = source
         self._queue: deque[Execution] = deque()
         self._current: Execution | None = None
-        self._recorder = Recorder(self.log)
+        self._recorder = Recorder(self.log, lambda name, value: hint(name, value, plan.network != "off"))
         self._starting: asyncio.Task[None] | None = None
         self._lost: str | None = None
         self._closing = False
@@ -151,23 +153,13 @@ class Session:
     def quiet(self) -> bool:
         return self._current is None and not self._queue and self._starting is None
 
-    def as_json(self) -> dict[str, Any]:
-        kernel = self.kernel
-        return {
-            "id": self.id,
-            "state": self.state.value,
-            "reason": self.reason,
-            "language": self.plan.language,
-            "environment": self.plan.environment,
-            "created_at": self.created_at.isoformat(),
-            "idle_s": round(time.monotonic() - self.active_at, 3),
-            "executions": len(self.executions),
-            "queued": len(self._queue),
-            "running": self._current.id if self._current else None,
-            "last_seq": self.log.last,
-            "generation": self.generation,
-            "kernel": {"id": kernel.id, "pid": kernel.pid} if kernel else None,
-        }
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    @property
+    def running(self) -> str | None:
+        return self._current.id if self._current else None
 
     # the kernel's life
 
@@ -300,6 +292,7 @@ class Session:
         failed = reply.get("status") != "ok"
         if failed:
             execution.error = translate.error(reply)
+            self._recorder.advise(execution.error)
         self._complete(execution, execution.outcome(failed))
 
     def _complete(self, execution: Execution, status: Status) -> None:

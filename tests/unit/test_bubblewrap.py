@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -26,7 +27,7 @@ POLICY = Policy(
     tmp_bytes=11_000_000,
     home_bytes=22_000_000,
     shm_bytes=33_000_000,
-    read_only=(Path("/opt/fonts"),),
+    read_only=((Path("/opt/fonts"), "/opt/letters"),),
 )
 # Of bubblewrap's options, how many values each takes.
 TAKES: dict[str, int] = {
@@ -66,7 +67,8 @@ def test_inside_it_is_an_ordinary_user_on_a_machine_without_a_name_of_its_own(be
 
 
 def test_of_the_host_there_is_what_is_declared_and_nothing_else(before: list[tuple[str, ...]]) -> None:
-    declared = {"/usr", *(str(path) for path in (POLICY.workspace, POLICY.environment, POLICY.etc, *POLICY.read_only))}
+    declared = {"/usr", *(str(path) for path in (POLICY.workspace, POLICY.environment, POLICY.etc))}
+    declared |= {"/dev/null", *(str(path) for path, _ in POLICY.read_only)}
     # Where /bin and the like are directories of their own, as before the merge of /usr.
     declared |= {f"/{name}" for name in ("bin", "sbin", "lib", "lib64", "lib32") if not Path("/", name).is_symlink()}
     bound = {values[1] for values in before if values[0].endswith("bind")}
@@ -83,7 +85,7 @@ def test_only_the_workspace_is_bound_for_writing(before: list[tuple[str, ...]]) 
         ("rw", "/data/sessions/a/workspace", WORKSPACE),
         ("ro", "/data/environments/default", "/data/environments/default"),
         ("ro", "/data/etc", "/etc"),
-        ("ro", "/opt/fonts", "/opt/fonts"),
+        ("ro", "/opt/fonts", "/opt/letters"),
     }
 
 
@@ -111,7 +113,7 @@ def test_what_is_in_memory_has_the_policy_s_size(
 
 def test_no_memory_is_without_a_size(before: list[tuple[str, ...]]) -> None:
     count = sum(1 for values in before if values[0] == "--tmpfs")
-    assert count == sum(1 for values in before if values[0] == "--size") == 3
+    assert count == sum(1 for values in before if values[0] == "--size") >= 3
 
 
 def test_what_lies_in_another_mount_comes_after_it(before: list[tuple[str, ...]]) -> None:
@@ -127,7 +129,19 @@ def test_last_of_all_dev_and_the_root_become_read_only() -> None:
 
 
 def test_limits_as_rlimits() -> None:
-    assert Limits(memory_bytes=123, open_files=45).as_rlimits() == {"data": 123, "nofile": 45, "core": 0}
+    limits = Limits(memory_bytes=123, open_files=45, file_bytes=67)
+    counted, uncounted = limits.as_rlimits(True), limits.as_rlimits(False)
+    assert uncounted == {**counted, "data": 123}
+    assert (counted["nofile"], counted["fsize"], counted["core"]) == (45, 67, 1)
+    assert all(hasattr(resource, f"RLIMIT_{name.upper()}") for name in uncounted)
+
+
+def test_a_session_may_have_less_and_not_more() -> None:
+    assert Limits().but({"memory_bytes": 1 << 30, "cpus": 1.5}) == Limits(memory_bytes=1 << 30, cpus=1.5)
+    with pytest.raises(ValueError, match="processes may be 256 at most"):
+        Limits().but({"processes": 257})
+    with pytest.raises(ValueError, match="cpus"):
+        Limits(cpus=1).but({"cpus": 2})
 
 
 def test_without_the_program_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

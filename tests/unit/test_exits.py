@@ -13,8 +13,10 @@ KILLED = {"code": None, "signal": int(signal.SIGKILL)}
 FATAL = "Fatal Python error: Segmentation fault\n\nCurrent thread 0x1 (most recent call first):\n"
 
 
-def told(event: dict[str, Any], wanted: str | None = None, crash_log: str = "", oom_kills: int = 0) -> Exit:
-    return explain(event, wanted, crash_log, oom_kills)
+def told(
+    event: dict[str, Any], wanted: str | None = None, crash_log: str = "", oom_kills: int = 0, by_session: bool = False
+) -> Exit:
+    return explain(event, wanted, crash_log, oom_kills, by_session)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,12 @@ def test_out_of_memory_is_said_when_the_host_killed_for_memory() -> None:
     assert found.cause == "out_of_memory"
     assert "out of memory" in found.reason
     assert "less data" in found.hint
+
+
+def test_a_session_that_used_up_its_own_memory_is_told_so() -> None:
+    found = told(KILLED, oom_kills=1, by_session=True)
+    assert found.cause == "out_of_memory"
+    assert found.reason.startswith("The session ran out of memory")
 
 
 def test_a_kill_for_no_known_reason_is_not_called_out_of_memory() -> None:

@@ -1,0 +1,131 @@
+"""What a session's processes are, and what they may do to themselves and others. Runs inside a session."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import struct
+import subprocess
+import time
+from typing import Any
+
+from . import tools
+
+
+def nothing_may_be_done_as_root(expected: tools.Expected) -> str | None:
+    found = tools.status()
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        if int(found[name], 16):
+            return f"{name} is {found[name]}"
+    if found["NoNewPrivs"] != "1" or found["Seccomp"] != "2":
+        return f"NoNewPrivs {found['NoNewPrivs']}, Seccomp {found['Seccomp']}"
+    return None
+
+
+def one_id_and_no_other(expected: tools.Expected) -> str | None:
+    ids = set(os.getresuid()) | set(os.getresgid())
+    with open("/proc/self/uid_map") as file:
+        rows = [line.split() for line in file]
+    if 0 in ids or len(rows) != 1 or rows[0][2] != "1":
+        return f"ids {ids}, map {rows}"
+    return None
+
+
+def only_own_processes(expected: tools.Expected) -> str | None:
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    if os.getppid() not in (0, 1) or len(pids) > 200 or max(pids) > 100_000:
+        return f"{len(pids)} processes, parent {os.getppid()}"
+    return None
+
+
+def ids_cannot_be_changed(expected: tools.Expected) -> str | None:
+    changes: list[tuple[Any, Any]] = [(os.setuid, 0), (os.setgid, 0), (os.seteuid, 0), (os.setgroups, [0])]
+    for function, value in changes:
+        try:
+            function(value)
+        except OSError:
+            continue
+        return f"{function.__name__} went through"
+    data = struct.pack("=6I", *[0xFFFFFFFF] * 6)
+    header = struct.pack("=Ii", 0x20080522, 0)
+    return tools.refused("capset", header, data)
+
+
+def no_new_namespaces(expected: tools.Expected) -> str | None:
+    def try_all() -> str:
+        for name, flag in tools.NAMESPACES.items():
+            if tools.LIBC.unshare(flag) == 0:
+                return f"unshare {name}"
+        return "" if tools.call("clone3", None, 0) in (errno.ENOSYS, errno.EPERM) else "clone3"
+
+    return tools.in_child(try_all)[0]
+
+
+def no_other_namespaces(expected: tools.Expected) -> str | None:
+    for name, flag in tools.NAMESPACES.items():
+        for pid in ("1", "self"):
+            try:
+                fd = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY)
+            except OSError:
+                continue
+            code = tools.call("setns", fd, flag)
+            os.close(fd)
+            if code not in tools.REFUSED:
+                return f"setns {name} of {pid}: {code}"
+    return None
+
+
+def processes_cannot_be_looked_into(expected: tools.Expected) -> str | None:
+    return tools.first(
+        tools.refused("ptrace", 16, 1, 0, 0),
+        tools.refused("process_vm_readv", os.getpid(), None, 0, None, 0, 0),
+        tools.refused("process_vm_writev", os.getpid(), None, 0, None, 0, 0),
+        tools.refused("pidfd_getfd", 0, 0, 0),
+    )
+
+
+def the_kernel_hides_from_what_it_starts(expected: tools.Expected) -> str | None:
+    if expected.get("started"):
+        return None
+    script = f"for f in environ mem; do head -c 1 /proc/{os.getpid()}/$f >/dev/null 2>&1 && echo $f; done"
+    return subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True).stdout.strip()
+
+
+def no_secret_in_any_environment(expected: tools.Expected) -> str | None:
+    for pid in ("self", "1", *(name for name in os.listdir("/proc") if name.isdigit())):
+        for name in ("environ", "cmdline"):
+            try:
+                with open(f"/proc/{pid}/{name}", "rb") as file:
+                    text = file.read().decode(errors="replace")
+            except OSError:
+                continue
+            for secret in expected.get("secrets", ()):
+                if secret in text:
+                    return f"{secret!r} in {name} of {pid}"
+            if pid == "1" and name == "environ" and text.strip("\0"):
+                return f"pid 1 has an environment: {text[:80]!r}"
+    return None
+
+
+def pid_1_cannot_be_killed(expected: tools.Expected) -> str | None:
+    try:
+        os.kill(1, signal.SIGKILL)
+    except OSError:
+        return None
+    time.sleep(0.001)
+    return None if os.path.exists("/proc/1") else "gone"
+
+
+PROBES = (
+    ("PR01", nothing_may_be_done_as_root),
+    ("PR02", one_id_and_no_other),
+    ("PR03", only_own_processes),
+    ("PR04", ids_cannot_be_changed),
+    ("PR05", no_new_namespaces),
+    ("PR06", no_other_namespaces),
+    ("PR07", processes_cannot_be_looked_into),
+    ("PR08", the_kernel_hides_from_what_it_starts),
+    ("PR09", no_secret_in_any_environment),
+    ("PR11", pid_1_cannot_be_killed),
+)

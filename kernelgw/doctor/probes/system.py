@@ -1,0 +1,102 @@
+"""What a session reaches of the network and of the kernel. Runs inside a session."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import subprocess
+import time
+
+from . import tools
+
+
+def only_loopback(expected: tools.Expected) -> str | None:
+    with open("/proc/self/net/dev") as file:
+        names = {line.split(":")[0].strip() for line in file.readlines()[2:]}
+    with open("/proc/self/net/route") as file:
+        routes = len(file.readlines()) - 1
+    return f"{names}, {routes} routes" if names - {"lo"} or routes else None
+
+
+def nobody_outside_answers(expected: tools.Expected) -> str | None:
+    for host, port in expected.get("ports", ()):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as client:
+            client.settimeout(1)
+            try:
+                client.connect((host, port))
+            except OSError:
+                continue
+            return f"{host} port {port}"
+    return None
+
+
+def no_other_kinds_of_sockets(expected: tools.Expected) -> str | None:
+    kinds = {"packet": (17, 3, 0), "vsock": (40, 1, 0), "alg": (38, 5, 0), "netfilter": (16, 3, 12), "raw": (2, 3, 1)}
+    for name, (family, kind, protocol) in kinds.items():
+        try:
+            socket.socket(family, kind, protocol).close()
+        except OSError:
+            continue
+        return name
+    return None
+
+
+def names_are_not_known(expected: tools.Expected) -> str | None:
+    started = time.monotonic()
+    try:
+        socket.getaddrinfo("example.org", 443)
+    except OSError:
+        took = time.monotonic() - started
+        return None if took < 1 else f"it took {took:.1f} s"
+    return "a name was resolved"
+
+
+def no_io_uring(expected: tools.Expected) -> str | None:
+    return tools.refused("io_uring_setup", 1, None)
+
+
+def no_kernel_instruments(expected: tools.Expected) -> str | None:
+    return tools.first(*(tools.refused(name, 0, 0, 0, 0, 0) for name in ("bpf", "perf_event_open", "userfaultfd")))
+
+
+def the_machine_cannot_be_changed(expected: tools.Expected) -> str | None:
+    names = ("kexec_load", "init_module", "finit_module", "swapon", "acct", "quotactl")
+    # Without its magic numbers a reboot that was let through would fail too, with another error.
+    return tools.first(*(tools.refused(name, 0, 0, 0, 0, 0) for name in names), tools.refused("reboot", 0, 0, 0, 0))
+
+
+def no_handles_and_no_watching(expected: tools.Expected) -> str | None:
+    return tools.first(
+        *(tools.refused(name, 0, 0, 0, 0, 0) for name in ("name_to_handle_at", "open_by_handle_at", "kcmp"))
+    )
+
+
+def what_is_unknown_is_not_there(expected: tools.Expected) -> str | None:
+    code = tools.call(tools.UNKNOWN)
+    return None if code == errno.ENOSYS else f"errno {code}"
+
+
+def no_other_personality(expected: tools.Expected) -> str | None:
+    return tools.refused("personality", 0x0040000)
+
+
+def ordinary_things_work(expected: tools.Expected) -> str | None:
+    text, code = tools.in_child(
+        lambda: subprocess.run(["/bin/echo", "x"], capture_output=True, text=True).stdout.strip()
+    )
+    return None if (text, code) == ("x", 0) else f"a child ended with {code} and said {text!r}"
+
+
+PROBES = (
+    ("NE01", only_loopback),
+    ("NE02", nobody_outside_answers),
+    ("NE03", no_other_kinds_of_sockets),
+    ("NE05", names_are_not_known),
+    ("KS01", no_io_uring),
+    ("KS02", no_kernel_instruments),
+    ("KS03", the_machine_cannot_be_changed),
+    ("KS04", no_handles_and_no_watching),
+    ("KS07", what_is_unknown_is_not_there),
+    ("KS09", no_other_personality),
+    ("KS10", ordinary_things_work),
+)

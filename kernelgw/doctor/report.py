@@ -1,0 +1,98 @@
+"""What this machine can enforce, as a table: layers first, then each property."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from ..environments import find
+from ..errors import GatewayError
+from ..kernel.fences import Fences, raise_fences
+from ..kernel.launcher import Launcher, Terms
+from ..sandbox.policy import Limits
+from ..settings import Settings
+from . import check
+from .probes import Result
+
+ENFORCED, WEAKER, MISSING = "enforced", "weaker", "missing"
+MARKS = MappingProxyType({ENFORCED: "ok  ", WEAKER: "weak", MISSING: "MISS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`state`: enforced, weaker or missing; `words`: what holds, or why not and what to do."""
+
+    name: str
+    state: str
+    words: str
+
+
+def layers(fences: Fences) -> list[Line]:
+    root = os.geteuid() == 0
+    groups = fences.cgroups
+    wanted = {"memory", "pids", "cpu"} - set(groups.controllers)
+    return [
+        Line("sandbox", ENFORCED if fences.bwrap else MISSING, fences.bwrap or "none, as the settings say"),
+        Line(
+            "identity",
+            ENFORCED if root else WEAKER,
+            "one uid of its own per session"
+            if root
+            else "all sessions have the gateway's own uid; run the gateway as root for one each",
+        ),
+        Line("cgroups", WEAKER if wanted else ENFORCED, f"{groups.kind}: {groups.why}"),
+        Line("workspaces", ENFORCED if fences.workspaces.images else WEAKER, fences.workspaces.why),
+        Line("start", ENFORCED, f"kernels start by {fences.start}"),
+    ]
+
+
+async def examine(settings: Settings) -> list[Line]:
+    """Builds everything for real, in a place of its own, and takes it down again. Raises GatewayError."""
+    with tempfile.TemporaryDirectory(prefix="kernelgw-doctor-") as folder:
+        Path(folder).chmod(0o711)
+        fences = raise_fences(dataclasses.replace(settings, data_dir=Path(folder)))
+        found = layers(fences)
+        if not fences.sandboxed:
+            return found
+        launcher = Launcher(Path(folder), fences)
+        launcher.prepare()
+        try:
+            environment = find(settings.environment, settings.data_dir)
+            return found + [_line(each) for each in await check.run(launcher, environment, Terms(Limits()))]
+        finally:
+            await launcher.stop()
+
+
+def _line(result: Result) -> Line:
+    return Line(result.id, result.outcome, result.detail)
+
+
+async def doctor(settings: Settings, as_json: bool) -> int:
+    """Prints the table; 0 when untrusted code may run here, 1 when not."""
+    try:
+        lines = await examine(settings)
+    except (GatewayError, ValueError) as error:
+        hint = f" {error.hint}" if isinstance(error, GatewayError) else ""
+        lines = [Line("sandbox", MISSING, f"{error}{hint}")]
+    safe = not any(line.state == MISSING for line in lines)
+    if as_json:
+        print(json.dumps({"safe": safe, "properties": [dataclasses.asdict(line) for line in lines]}, indent=1))
+    else:
+        _print(lines, safe)
+    return 0 if safe else 1
+
+
+def _print(lines: list[Line], safe: bool) -> None:
+    print(f"kernelgw on {platform.system()} {platform.release()}, Python {platform.python_version()}\n")
+    for line in lines:
+        print(f"  {MARKS[line.state]}  {line.name:<10}  {line.words}")
+    counts = [sum(line.state == state for line in lines) for state in (ENFORCED, WEAKER, MISSING)]
+    print("\n  {} enforced, {} weaker, {} missing".format(*counts))
+    print("  Untrusted code may run here." if safe else "  Untrusted code must NOT run here.", file=sys.stdout)

@@ -1,0 +1,79 @@
+"""What holds sessions on this machine: found out by trying, once, when the gateway starts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..egress.rules import BadRule
+from ..egress.service import EgressService
+from ..errors import IsolationUnavailable
+from ..sandbox import bubblewrap, seccomp, workspaces
+from ..sandbox.cgroups import Cgroups
+from ..sandbox.identity import Identities
+from ..sandbox.workspaces import Workspaces
+from ..settings import BadSetting, Settings
+
+STARTS = ("fork", "exec")
+
+
+@dataclass(frozen=True)
+class Fences:
+    """`bwrap` is bubblewrap's path; None for no isolation at all, which only the operator can ask for."""
+
+    bwrap: str | None
+    cgroups: Cgroups
+    workspaces: Workspaces
+    egress: EgressService
+    start: str = "fork"
+    package_hosts: tuple[str, ...] = ()
+
+    @property
+    def sandboxed(self) -> bool:
+        return self.bwrap is not None
+
+
+def raise_fences(settings: Settings) -> Fences:
+    """Raises IsolationUnavailable: `auto` takes the strongest there is, and never none instead of a sandbox."""
+    bwrap = choose_isolation(settings.isolation)
+    if settings.start not in STARTS:
+        raise IsolationUnavailable(f"Kernels cannot start by {settings.start!r}.", "Use fork or exec.")
+    identities = Identities(settings.uid_first, settings.uid_count)
+    if bwrap is None:
+        identities.enabled = False
+    settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+    folder = settings.data_dir / "workspaces"
+    return Fences(
+        bwrap,
+        Cgroups.detect(_own_name(settings.data_dir), settings.cgroups),
+        workspaces.choose(folder, identities, settings.workspaces if bwrap else "directory"),
+        _egress(settings, identities),
+        settings.start,
+        settings.package_hosts,
+    )
+
+
+def _egress(settings: Settings, identities: Identities) -> EgressService:
+    try:
+        # The first uid after those of the sessions is the proxy's.
+        uid = settings.uid_first + settings.uid_count if identities.enabled else None
+        return EgressService(uid, [settings.port], settings.network_private, settings.network_upstream)
+    except BadRule as error:
+        raise BadSetting(f"network_private: {error}") from None
+
+
+def _own_name(data_dir: Path) -> str:
+    """The same at every start with one data directory, so that what an earlier gateway left is found."""
+    return "kernelgw-" + hashlib.sha256(str(data_dir).encode()).hexdigest()[:10]
+
+
+def choose_isolation(wanted: str) -> str | None:
+    """bubblewrap's path for `auto` and `bubblewrap`, None for `none`. Raises IsolationUnavailable: `auto`
+    never means none."""
+    if wanted == "none":
+        return None
+    if wanted not in ("auto", "bubblewrap"):
+        raise IsolationUnavailable(f"There is no isolation called {wanted!r}.", "Use auto, bubblewrap or none.")
+    seccomp.program()
+    return bubblewrap.probe()

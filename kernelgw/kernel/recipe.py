@@ -1,0 +1,132 @@
+"""What a kernel is made with: its sandbox, its limits, its variables. Pure functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..egress.packages import Packages
+from ..environments import Environment
+from ..sandbox import bubblewrap
+from ..sandbox.policy import HOME, KERNELS, WORKSPACE, WRITABLE, Limits, Policy
+from ..sandbox.workspaces import Workspace
+from .forkserver import kernels_folder
+from .listeners import CHANNELS
+
+# Where `pip install` in a cell puts things: the environment itself is everybody's, and cannot be written.
+Files = tuple[tuple[str, str], ...]
+PACKAGES = f"{WORKSPACE}/.packages"
+PROXY = "http://127.0.0.1:3128"
+# Together these may hold no more than half of a session's memory, since that is what they are made of.
+TMP_SHARE, HOME_SHARE, SHM_SHARE = 4, 8, 8
+HOME_BYTES = SHM_BYTES = 256 << 20
+
+
+def policy(
+    environment: Environment, workspace: Workspace, etc: Path, limits: Limits, start: str, files: Files = ()
+) -> Policy:
+    extra = [(path, str(path)) for path in interpreter_of(environment)]
+    if start == "exec":
+        extra.append((kernels_folder(), KERNELS))
+    return Policy(
+        workspace.path,
+        environment.prefix,
+        etc,
+        workspace.uid,
+        tmp_bytes=min(limits.tmp_bytes, limits.memory_bytes // TMP_SHARE),
+        home_bytes=min(HOME_BYTES, limits.memory_bytes // HOME_SHARE),
+        shm_bytes=min(SHM_BYTES, limits.memory_bytes // SHM_SHARE),
+        image=workspace.image,
+        read_only=tuple(extra),
+        files=files,
+    )
+
+
+def package_files(source: Packages) -> Files:
+    return (("/etc/pip.conf", source.pip_conf), ("/etc/npmrc", source.npmrc))
+
+
+def sandbox(policy: Policy, bwrap: str) -> dict[str, Any]:
+    """The fields of the fork server's `sandbox` request."""
+    parts = bubblewrap.arguments(policy)
+    return {
+        "bwrap": bwrap,
+        "args": parts.before,
+        "binds": parts.binds,
+        "finish": parts.finish,
+        "files": [[text, path] for path, text in policy.files],
+        "uid": policy.uid,
+    }
+
+
+def writable(sandboxed: bool) -> list[str]:
+    return list(WRITABLE) if sandboxed else []
+
+
+def boot(environment: Environment, variables: dict[str, str], start: str) -> dict[str, Any]:
+    """What the sealed child becomes."""
+    boot: dict[str, Any] = {"driver": "python", "channels": CHANNELS, "env": variables}
+    if start == "exec":
+        argv = [str(environment.python), "-I", "-X", "frozen_modules=off", KERNELS]
+        boot["exec"] = {"argv": argv, "env": variables, "kernel": True}
+    return boot
+
+
+def variables(environment: Environment, home: str, sandboxed: bool, online: bool) -> dict[str, str]:
+    """`home`: the workspace as the kernel sees it."""
+    return {
+        "PATH": f"{PACKAGES}/bin:{environment.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
+        "HOME": HOME if sandboxed else home,
+        "USER": "user",
+        "LOGNAME": "user",
+        "SHELL": "/bin/bash",
+        "LANG": "C.UTF-8",
+        "TERM": "xterm-256color",
+        "PAGER": "cat",
+        # Programs that a cell starts write to a pipe, and would keep their output until they end.
+        "PYTHONUNBUFFERED": "1",
+        "GIT_PAGER": "cat",
+        "VIRTUAL_ENV": str(environment.prefix),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "MPLCONFIGDIR": "/tmp/matplotlib" if sandboxed else f"{home}/.matplotlib",
+        "PLOTLY_RENDERER": "plotly_mimetype",
+        **(_network(online) if sandboxed else {}),
+        **environment.variables,
+    }
+
+
+def _network(online: bool) -> dict[str, str]:
+    if not online:
+        # So that package tools say at once that there is no network, rather than after a minute of retries.
+        return {
+            "KERNELGW_NETWORK": "off",
+            "PIP_RETRIES": "0",
+            "npm_config_fetch_retries": "0",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        }
+    local = "localhost,127.0.0.1,::1"
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), PROXY)
+    return {
+        "KERNELGW_NETWORK": "on",
+        **proxies,
+        "NO_PROXY": local,
+        "no_proxy": local,
+        "PIP_PREFIX": PACKAGES,
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_WARN_SCRIPT_LOCATION": "0",
+        "npm_config_globalconfig": "/etc/npmrc",
+        "npm_config_update_notifier": "false",
+        "npm_config_fund": "false",
+        "npm_config_audit": "false",
+    }
+
+
+def interpreter_of(environment: Environment) -> tuple[Path, ...]:
+    """Where the environment's interpreter really lives, unless that is part of /usr anyway."""
+    config = (environment.prefix / "pyvenv.cfg").read_text()
+    home = next((line.partition("=")[2].strip() for line in config.splitlines() if line.startswith("home")), "")
+    prefix = Path(home).parent
+    if not home or prefix.is_relative_to("/usr"):
+        return ()
+    return (prefix,)

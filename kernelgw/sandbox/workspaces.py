@@ -1,0 +1,170 @@
+"""Sessions' files on the host: each an image with a hard size as root, else a directory that is watched."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+
+from ..errors import IsolationUnavailable
+from .identity import Identities, own
+
+INODE_EVERY_BYTES = 16 << 10
+PROBE_BYTES = 16 << 20
+PROBE_TIMEOUT_S = 20
+KINDS = ("auto", "image", "directory")
+PROGRAMS = ("/usr/sbin:/sbin:/usr/bin:/bin", ("mkfs.ext4", "debugfs", "mount", "unshare"))
+log = logging.getLogger("kernelgw.workspaces")
+
+
+class Workspace:
+    """A session's own files, and the uid that they belong to. Outlives its kernels."""
+
+    def __init__(self, path: Path, uid: int | None, image: bool, size: int) -> None:
+        self.path = path
+        self.uid = uid
+        self.image = image
+        self.size = size
+
+
+class Workspaces:
+    """Makes and removes them. `images`: whether they are file systems of a fixed size; `why`: a sentence on that."""
+
+    def __init__(self, folder: Path, identities: Identities, images: bool, why: str) -> None:
+        self.folder = folder
+        self.identities = identities
+        self.images = images
+        self.why = why
+        self._templates: dict[int, asyncio.Task[Path]] = {}
+
+    def prepare(self) -> None:
+        """Empties the folder: what an earlier gateway left belongs to nobody."""
+        self.folder.mkdir(exist_ok=True)
+        # Sessions' uids pass through, to directories whose names they cannot list.
+        self.folder.chmod(0o711)
+        for leftover in self.folder.iterdir():
+            remove_tree(leftover)
+        shutil.rmtree(self._template_folder, ignore_errors=True)
+
+    @property
+    def _template_folder(self) -> Path:
+        return self.folder.with_name("templates")
+
+    async def new(self, size: int) -> Workspace:
+        """`size` in bytes: hard for an image. Raises OSError when the host's disk is full."""
+        uid = self.identities.take()
+        try:
+            path = self.folder / uuid.uuid4().hex
+            if self.images:
+                _copy_sparse(await self._template(size), path)
+            else:
+                path.mkdir(mode=0o700)
+                own(path, uid)
+        except BaseException:
+            self.identities.give_back(uid)
+            raise
+        return Workspace(path, uid, self.images, size)
+
+    async def _template(self, size: int) -> Path:
+        """Formatting takes 20 ms, copying what came of it one."""
+        task = self._templates.get(size)
+        if task is None or (task.done() and task.exception()):
+            self._template_folder.mkdir(mode=0o700, exist_ok=True)
+            path = self._template_folder / str(size)
+            task = self._templates[size] = asyncio.create_task(asyncio.to_thread(_format, path, size))
+        return await asyncio.shield(task)
+
+    async def remove(self, workspace: Workspace) -> None:
+        """Off the loop unless it is quick: a session may have left a lot."""
+        try:
+            if workspace.image:
+                workspace.path.unlink(missing_ok=True)
+            else:
+                workspace.path.rmdir()
+        except OSError:
+            await asyncio.to_thread(remove_tree, workspace.path)
+        self.identities.give_back(workspace.uid)
+
+
+def choose(folder: Path, identities: Identities, wanted: str) -> Workspaces:
+    """Raises IsolationUnavailable when `wanted` is "image" and this machine cannot."""
+    if wanted not in KINDS:
+        raise IsolationUnavailable(f"There is no kind of workspace called {wanted!r}.", f"Use {', '.join(KINDS)}.")
+    if wanted == "directory":
+        return Workspaces(folder, identities, False, "directories, as the settings say; their size is watched")
+    missing = _missing(folder.parent)
+    if missing is None:
+        return Workspaces(folder, identities, True, "each an ext4 image of its own size")
+    if wanted == "image":
+        raise IsolationUnavailable(f"Workspaces cannot be images here: {missing}.", "Use --workspaces directory.")
+    return Workspaces(folder, identities, False, f"directories whose size is watched: {missing}")
+
+
+def _missing(folder: Path) -> str | None:
+    """What there is not, to mount images with. Tries it for real."""
+    if os.geteuid() != 0:
+        return "only root can mount images"
+    if lacking := [name for name in PROGRAMS[1] if shutil.which(name, path=PROGRAMS[0]) is None]:
+        return f"there is no {', '.join(lacking)}"
+    image = folder / f"probe-{uuid.uuid4().hex}"
+    script = 'mount -o loop,nosuid,nodev "$1" /mnt'
+    try:
+        _format(image, PROBE_BYTES)
+        command = ["unshare", "--mount", "/bin/sh", "-c", script, "sh", str(image)]
+        _run(command)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"an image cannot be mounted ({_words(error)})"
+    finally:
+        image.unlink(missing_ok=True)
+    return None
+
+
+def _format(path: Path, size: int) -> Path:
+    """An empty ext4 of `size` bytes, without what it needs only to survive power cuts."""
+    with path.open("wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.truncate(size)
+    features = "^has_journal,^resize_inode,^metadata_csum_seed"
+    options = ["-E", "lazy_itable_init=1,nodiscard", "-i", str(INODE_EVERY_BYTES), "-O", features]
+    _run(["mkfs.ext4", "-q", "-F", "-m", "0", *options, str(path)])
+    _run(["debugfs", "-w", "-R", "rmdir lost+found", str(path)])
+    return path
+
+
+def _run(command: list[str]) -> None:
+    environment = {"PATH": PROGRAMS[0], "LC_ALL": "C"}
+    subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=PROBE_TIMEOUT_S)
+
+
+def _words(error: Exception) -> str:
+    said = getattr(error, "stderr", None) or str(error)
+    return said.strip().splitlines()[-1]
+
+
+def _copy_sparse(source: Path, target: Path) -> None:
+    with source.open("rb") as reader, target.open("xb") as writer:
+        os.fchmod(writer.fileno(), 0o600)
+        size = os.fstat(reader.fileno()).st_size
+        os.ftruncate(writer.fileno(), size)
+        position = 0
+        while (start := _next_data(reader.fileno(), position)) is not None:
+            position = os.lseek(reader.fileno(), start, os.SEEK_HOLE)
+            os.pwrite(writer.fileno(), os.pread(reader.fileno(), position - start, start), start)
+
+
+def _next_data(fd: int, position: int) -> int | None:
+    try:
+        return os.lseek(fd, position, os.SEEK_DATA)
+    except OSError:
+        return None
+
+
+def remove_tree(path: Path) -> None:
+    """Whatever a session made of it. `rm` follows no links and minds no depth; Python's own is recursive."""
+    result = subprocess.run(["/bin/rm", "-rf", "--", str(path)], capture_output=True, text=True)
+    if result.returncode != 0:
+        log.warning("cannot remove %s: %s", path, result.stderr.strip()[-500:])

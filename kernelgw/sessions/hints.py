@@ -1,0 +1,53 @@
+"""What to do about an exception that comes from the session's own walls rather than from the code. A pure table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..sandbox.policy import HOME, WORKSPACE
+
+
+@dataclass(frozen=True, slots=True)
+class _Hint:
+    names: re.Pattern[str]
+    value: re.Pattern[str]
+    text: str
+    offline: bool = False
+
+
+def _hint(names: str, value: str, text: str, offline: bool = False) -> _Hint:
+    return _Hint(re.compile(names), re.compile(value, re.IGNORECASE), text, offline)
+
+
+_NO_NETWORK = (
+    'This session has no network. Create it with "network": "packages" for pip and npm, or {"allow": ["example.org"]}.'
+)
+_UNREACHABLE = (
+    r"name resolution|name or service|unreachable|failed to resolve|connection refused|urlopen error|max retries"
+)
+_NOT_ALLOWED = 'The session may not reach this host: name it in "network": {"allow": [...]} when creating the session.'
+_FULL = "The workspace, or /tmp, is full: delete files, or create the session with higher limits."
+_OPEN_FILES = "Close files and sockets, or create the session with a higher limit open_files."
+_PROCESSES = "The session's limit on processes and threads is reached."
+_MEMORY = "The session's memory is used up: work on less data at once, or give it more."
+_HINTS = (
+    _hint(r"gaierror|URLError|.*Connect.*|HTTPError|OSError|SSLError|.*Timeout", _UNREACHABLE, _NO_NETWORK, True),
+    _hint(r"\w*Error", r"tunnel connection failed: 403", _NOT_ALLOWED),
+    _hint("OSError", "read-only file system", f"Only {WORKSPACE}, {HOME} and /tmp can be written."),
+    _hint("OSError", "no space left", _FULL),
+    _hint("OSError", "file too large", "The file is larger than the session's limit file_bytes."),
+    _hint("OSError", "too many open files", _OPEN_FILES),
+    _hint("RuntimeError|BlockingIOError", "can't start new thread|resource temporarily unavailable", _PROCESSES),
+    _hint("MemoryError", "", _MEMORY),
+)
+
+
+def hint(name: str, value: str, online: bool) -> str | None:
+    """`name`, `value` of an exception; `online`: whether the session has any network."""
+    for each in _HINTS:
+        if each.offline and online:
+            continue
+        if each.names.fullmatch(name) and each.value.search(value):
+            return each.text
+    return None

@@ -1,0 +1,28 @@
+"""A session as its callers see it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from .session import Session
+
+
+def view(session: Session) -> dict[str, Any]:
+    kernel = session.kernel
+    return {
+        "id": session.id,
+        "state": session.state.value,
+        "reason": session.reason,
+        "language": session.plan.language,
+        "environment": session.plan.environment,
+        "created_at": session.created_at.isoformat(),
+        "idle_s": round(time.monotonic() - session.active_at, 3),
+        "executions": len(session.executions),
+        "queued": session.queued,
+        "running": session.running,
+        "last_seq": session.log.last,
+        "generation": session.generation,
+        **session.plan.allowed(),
+        "kernel": {"id": kernel.id, "pid": kernel.pid} if kernel else None,
+    }
