@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import encodings.idna
 import json
 import os
 import resource
@@ -16,18 +15,14 @@ import socket
 import sys
 from typing import Any
 
-import idna.uts46data
-
-from .names import split
-from .proxy import Outlet, World
+from .names import canonical, split
+from .proxy import Outlet, World, resolve
 from .rules import Rules, trusts
 
 CONTROL_FD = 3
 LARGEST = 128 << 10
 OPEN_FILES = 8192
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
-# Imported now, since what becomes of this process may not be able to read them later.
-LOADED = (encodings.idna, idna.uts46data)
 
 
 class Proxy:
@@ -115,9 +110,18 @@ def confine(uid: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 
 
+async def _rehearse() -> None:
+    await resolve("localhost", 80)
+    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    server.close()
+
+
 def main(options: dict[str, Any]) -> None:
     control = socket.socket(fileno=CONTROL_FD)
     os.set_inheritable(CONTROL_FD, False)
+    # What Python imports on first use may be out of reach for what this process becomes.
+    canonical("bücher.example")
+    asyncio.run(_rehearse())
     confine(options["uid"])
     upstream = split(options["upstream"]) if options["upstream"] else None
     world = World(trusts(options["trusts"]), frozenset(options["own_ports"]), upstream)

@@ -76,8 +76,9 @@ class Outlet:
         try:
             async with asyncio.timeout(LIFETIME_S):
                 await self._serve(reader, writer)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, tls.NotTLS):
-            pass
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, tls.NotTLS):
+            # Either end went away, or was too slow, or sent what it may not: there is nobody to tell.
+            return
         finally:
             self.connections.discard(task)
             writer.close()

@@ -16,6 +16,9 @@ from .listeners import CHANNELS
 # Where `pip install` in a cell puts things: the environment itself is everybody's, and cannot be written.
 Files = tuple[tuple[str, str], ...]
 PACKAGES = f"{WORKSPACE}/.packages"
+# The system's own bundle in place of those that come with packages: a network that looks into TLS has its CA there.
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "npm_config_cafile")
 PROXY = "http://127.0.0.1:3128"
 # Together these may hold no more than half of a session's memory, since that is what they are made of.
 TMP_SHARE, HOME_SHARE, SHM_SHARE = 4, 8, 8
@@ -90,12 +93,12 @@ def variables(environment: Environment, home: str, sandboxed: bool, online: bool
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": "/tmp/matplotlib" if sandboxed else f"{home}/.matplotlib",
         "PLOTLY_RENDERER": "plotly_mimetype",
-        **(_network(online) if sandboxed else {}),
+        **(_network(environment, online) if sandboxed else {}),
         **environment.variables,
     }
 
 
-def _network(online: bool) -> dict[str, str]:
+def _network(environment: Environment, online: bool) -> dict[str, str]:
     if not online:
         # So that package tools say at once that there is no network, rather than after a minute of retries.
         return {
@@ -109,9 +112,11 @@ def _network(online: bool) -> dict[str, str]:
     return {
         "KERNELGW_NETWORK": "on",
         **proxies,
+        **dict.fromkeys(CA_VARIABLES, CA_BUNDLE),
         "NO_PROXY": local,
         "no_proxy": local,
         "PIP_PREFIX": PACKAGES,
+        "PYTHONPATH": f"{PACKAGES}/lib/{_python(environment)}/site-packages",
         "PIP_NO_CACHE_DIR": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_WARN_SCRIPT_LOCATION": "0",
@@ -120,6 +125,11 @@ def _network(online: bool) -> dict[str, str]:
         "npm_config_fund": "false",
         "npm_config_audit": "false",
     }
+
+
+def _python(environment: Environment) -> str:
+    """python3.11 and the like, as its libraries' folder is called."""
+    return next((path.name for path in (environment.prefix / "lib").glob("python3*")), "python3")
 
 
 def interpreter_of(environment: Environment) -> tuple[Path, ...]:

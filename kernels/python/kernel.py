@@ -181,6 +181,11 @@ def _own_environment(boot: dict[str, Any]) -> None:
     sys.argv[:] = [""]
     if "" not in sys.path:
         sys.path.insert(0, "")
+    for folder in filter(None, os.environ.get("PYTHONPATH", "").split(":")):
+        # A folder that is not there is remembered as such, also when something is installed into it later.
+        with contextlib.suppress(OSError):
+            os.makedirs(folder, exist_ok=True)
+        sys.path.insert(1, folder)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
