@@ -25,6 +25,7 @@ class Exit:
 
 
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS})
+LESS_MEMORY = "Work on less data at once, or give the session more memory."
 OUT_OF_MEMORY = "The session ran out of memory, so its kernel was ended."
 LOST = "Its variables are gone; the next execution starts a fresh kernel."
 
@@ -66,11 +67,16 @@ def _wanted(wanted: str, code: int | None, number: int | None) -> Exit:
         "workspace_full": "The session's files grew past their limit, so its kernel was ended.",
         "idle": "The session was idle for too long, so its kernel was ended.",
     }
-    return Exit(wanted, sentences.get(wanted, f"The kernel was ended: {wanted}."), LOST, code, number)
+    advice = {
+        "out_of_memory": f"{LESS_MEMORY} {LOST}",
+        "workspace_full": f"Delete files, or create the session with a higher limit workspace_bytes. {LOST}",
+    }
+    sentence = sentences.get(wanted, f"The kernel was ended: {wanted}.")
+    return Exit(wanted, sentence, advice.get(wanted, LOST), code, number)
 
 
 def _killed(oom_kills: int, by_session: bool, number: int) -> Exit:
-    hint = f"Work on less data at once, or give the session more memory. {LOST}"
+    hint = f"{LESS_MEMORY} {LOST}"
     if oom_kills and by_session:
         return Exit("out_of_memory", OUT_OF_MEMORY, hint, None, number)
     if oom_kills:

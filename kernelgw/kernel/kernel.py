@@ -40,7 +40,7 @@ class Kernel:
         self.client = KernelClient()
         self.client.on_lost = self._connection_lost
         self.group: Group | None = None
-        self.closing: Callable[[str], None] = lambda _: None
+        self._at_discard: list[Callable[[str], None]] = []
         self.pid = 0
         self.holder = 0
         self.exit: exits.Exit | None = None
@@ -203,10 +203,15 @@ class Kernel:
         log.warning("kernel %s did not start: %s %s", self.id, reason, log_end)
         return KernelDidNotStart(f"The kernel could not be started: {reason}", log=log_end[-1000:])
 
+    def on_discard(self, action: Callable[[str], None]) -> None:
+        """Called with this kernel's id when it is over."""
+        self._at_discard.append(action)
+
     def discard(self) -> None:
         """Gives back everything on the gateway's side. Safe to call twice."""
         self.server.unwatch(self.id)
-        self.closing(self.id)
+        while self._at_discard:
+            self._at_discard.pop()(self.id)
         self.client.on_lost = _nothing
         self.client.close()
         if self._listeners is not None:

@@ -18,6 +18,7 @@ from ..egress.rules import Rules
 from ..environments import Environment
 from ..sandbox import bubblewrap, seccomp
 from ..sandbox.policy import Limits
+from ..sandbox.watchdog import Watchdog, Watched
 from ..sandbox.workspaces import Workspace
 from . import recipe
 from .fences import Fences
@@ -45,6 +46,7 @@ class Launcher:
         self.workspaces = fences.workspaces
         self.etc = self.run_dir / "etc"
         self._servers: dict[str, ForkServer] = {}
+        self._watchdog = Watchdog()
         self._configured: asyncio.Task[Packages] | None = None
         self._starting: dict[str, asyncio.Task[ForkServer]] = {}
 
@@ -101,7 +103,21 @@ class Launcher:
             if isinstance(error, OSError):
                 raise kernel.not_started(error) from error
             raise
+        self._look_after(kernel, terms.limits)
         return kernel
+
+    def _look_after(self, kernel: Kernel, limits: Limits) -> None:
+        """Where neither cgroups nor an image hold it."""
+        counted = kernel.group is not None and kernel.group.counts_memory
+        workspace = kernel.workspace
+        if counted and workspace.image:
+            return
+        roots = (kernel.pid, kernel.holder)
+        files = None if workspace.image else workspace.path
+        most = None if counted else limits.memory_bytes
+        watched = Watched(roots, kernel.server.pid, most, files, limits.workspace_bytes, kernel.end)
+        self._watchdog.watch(kernel.id, watched)
+        kernel.on_discard(self._watchdog.unwatch)
 
     async def remove_workspace(self, workspace: Workspace) -> None:
         for server in self._servers.values():
@@ -134,7 +150,7 @@ class Launcher:
                     "uid": kernel.workspace.uid,
                     "cwd": kernel.home,
                     "groups": groups,
-                    "limits": terms.limits.as_rlimits("memory" in fences.cgroups.controllers),
+                    "limits": recipe.rlimits(terms.limits, kernel.group, fences.sandboxed),
                     "writable": recipe.writable(fences.sandboxed),
                 },
                 boot=recipe.boot(
@@ -153,7 +169,7 @@ class Launcher:
         if rules is None:
             return None
         await self.fences.egress.start()
-        kernel.closing = self.fences.egress.close
+        kernel.on_discard(self.fences.egress.close)
         return self.fences.egress.open(kernel.id, rules)
 
     async def _packages(self) -> Packages:
@@ -169,5 +185,6 @@ class Launcher:
         """Ends every fork server and with it every kernel."""
         await asyncio.gather(*(server.stop() for server in self._servers.values()))
         self._servers.clear()
+        await self._watchdog.stop()
         await self.fences.egress.stop()
         self.fences.cgroups.close()

@@ -8,6 +8,7 @@ from typing import Any
 from ..egress.packages import Packages
 from ..environments import Environment
 from ..sandbox import bubblewrap
+from ..sandbox.cgroups import Group
 from ..sandbox.policy import HOME, KERNELS, WORKSPACE, WRITABLE, Limits, Policy
 from ..sandbox.workspaces import Workspace
 from .forkserver import kernels_folder
@@ -60,6 +61,14 @@ def sandbox(policy: Policy, bwrap: str) -> dict[str, Any]:
         "files": [[text, path] for path, text in policy.files],
         "uid": policy.uid,
     }
+
+
+def rlimits(limits: Limits, group: Group, sandboxed: bool) -> dict[str, int]:
+    found = limits.as_rlimits(group.counts_memory)
+    if sandboxed:
+        # Counted for each sandbox by itself; without one, it would count all of the user's processes.
+        found["nproc"] = limits.processes
+    return found
 
 
 def writable(sandboxed: bool) -> list[str]:
