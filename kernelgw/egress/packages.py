@@ -98,6 +98,9 @@ def _npm(notes: list[str]) -> _Part:
     except ValueError:
         notes.append("npm did not say where it fetches from")
         return _Part([], "", False)
+    if "registry" not in settings:
+        # As npm does with one that has a password in its URL.
+        notes.append("npm keeps its registry to itself, and sessions go without it")
     wanted = {name: str(value) for name, value in settings.items() if _is_registry(name)}
     registries = {name: shown for name, url in wanted.items() if (shown := _usable(url, "npm", notes))}
     config = "".join(f"{name}={url}\n" for name, url in registries.items())
