@@ -42,6 +42,7 @@ class Bounds:
     connect_s: float = 10.0
     idle_s: float = 300.0
     lifetime_s: float = 3600.0
+    close_s: float = 5.0
 
 
 @dataclass(frozen=True)

@@ -84,13 +84,14 @@ class Outlet:
                 async with asyncio.timeout(self.bounds.lifetime_s):
                     await self._answer(client)
             finally:
-                await client.close()
+                await client.close(self.bounds.close_s)
 
     async def _answer(self, client: Peer) -> None:
         shown = ""
         try:
-            self._admit()
+            # Read in any case: what is closed with something unread takes the answer with it.
             head, rest = await _read_head(client.reader, self.bounds.head_s)
+            self._admit()
             request = requests.parse(head)
             shown = str(request.target)
             if request.is_tunnel and rest:
@@ -107,7 +108,7 @@ class Outlet:
             else:
                 await self._relay(request, rest, client, server)
         finally:
-            await server.close()
+            await server.close(self.bounds.close_s)
 
     def _admit(self) -> None:
         """Raises Refusal."""

@@ -9,19 +9,18 @@ from typing import NamedTuple
 
 # What a reader holds back at most is twice this; a response's head must fit into it.
 LIMIT = 64 << 10
-CLOSE_TIMEOUT_S = 5.0
 
 
 class Peer(NamedTuple):
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def close(self) -> None:
-        """Sends what is left, and waits for that; but not for somebody who does not read it."""
+    async def close(self, timeout_s: float) -> None:
+        """Sends what is left, and waits for that; but not for ever for somebody who does not read it."""
         self.writer.close()
         try:
             with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                async with asyncio.timeout(timeout_s):
                     await self.writer.wait_closed()
         finally:
             self.writer.transport.abort()

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
-
 import pytest
 
 from kernelgw.egress.tls import LARGEST_HELLO, MOST_RECORDS, NotTLS, hello, server_name
-
-
-def real(name: str | None) -> bytes:
-    """What OpenSSL sends first."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    with pytest.raises(ssl.SSLWantReadError):
-        context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
-    return outgoing.read()
+from tests.tls import client_hello
 
 
 def extension(kind: int, content: bytes) -> bytes:
@@ -54,20 +43,20 @@ def name_of(data: bytes) -> str | None:
 
 @pytest.mark.prop("NE13")
 def test_real_ones() -> None:
-    assert name_of(real("example.org")) == "example.org"
-    assert name_of(real(None)) is None
-    assert name_of(real("192.0.2.1")) is None
-    assert name_of(real("example.org") + b"whatever follows") == "example.org"
+    assert name_of(client_hello("example.org")) == "example.org"
+    assert name_of(client_hello(None)) is None
+    assert name_of(client_hello("192.0.2.1")) is None
+    assert name_of(client_hello("example.org") + b"whatever follows") == "example.org"
 
 
 def test_more_is_waited_for_as_long_as_it_may_be_one() -> None:
-    whole = real("example.org")
+    whole = client_hello("example.org")
     assert {hello(whole[:count]) for count in range(len(whole))} == {None}
 
 
 @pytest.mark.prop("NE13")
 def test_pieces_are_put_together() -> None:
-    content = message(real("example.org")[9:])
+    content = message(client_hello("example.org")[9:])
     for size in (len(content) // (MOST_RECORDS - 1), 200, 16384):
         assert name_of(records(content, size)) == "example.org"
     whole = records(content, 100)
@@ -145,7 +134,7 @@ def test_whole_ones(content: bytes, wanted: str | None) -> None:
 
 
 def test_no_cut_and_no_flipped_byte_makes_it_fail_otherwise() -> None:
-    content = real("example.org")[9:]
+    content = client_hello("example.org")[9:]
     seen = set()
     for at in range(len(content)):
         for changed in (content[:at], content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]):
