@@ -18,6 +18,8 @@ NOWHERE = (
     "ENETUNREACH",
 )
 NOT_THERE = ("is not among the hosts that this session may reach", "CONNECT tunnel failed, response 403")
+# Of each end of a text: in a flood there is nothing to find, and looking through it would take its time.
+LOOKED_AT = 4096
 NO_NETWORK = (
     'kernelgw: this session has no network. Create it with "network": "packages" to install with pip and npm, '
     'or with {"allow": ["example.org"]} to reach other hosts.\n'
@@ -45,7 +47,10 @@ class Advice:
 
     def on(self, text: str, cell: object) -> str:
         """Once for each cell; "" for nothing to say."""
-        if self._given is cell or not any(sign in text for sign in self._signs):
+        if self._given is cell or not self._signs:
+            return ""
+        ends = text if len(text) <= 2 * LOOKED_AT else text[:LOOKED_AT] + "\n" + text[-LOOKED_AT:]
+        if not any(sign in ends for sign in self._signs):
             return ""
         self._given = cell
         return self._text if text.endswith("\n") else "\n" + self._text

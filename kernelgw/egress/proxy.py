@@ -15,7 +15,7 @@ from .rules import Rules
 from .streams import Budget, Peer, adopt
 
 LARGEST_HEAD = 32 << 10
-PIECE = 64 << 10
+PIECE = 32 << 10
 MOST_TOLD = 500
 # When no connection can be accepted, for want of descriptors most likely.
 PAUSE_S = 1.0

@@ -8,7 +8,7 @@ import socket
 from typing import NamedTuple
 
 # What a reader holds back at most is twice this; a response's head must fit into it.
-LIMIT = 64 << 10
+LIMIT = 32 << 10
 
 
 class Peer(NamedTuple):

@@ -90,12 +90,14 @@ class Launcher:
         self, environment: Environment, workspace: Workspace, variables: Mapping[str, str], terms: Terms
     ) -> Kernel:
         """A kernel that is sealed and listening. Raises KernelDidNotStart, and leaves nothing behind then."""
+        # Not part of its own time to start: the first to ask waits for pip and npm.
+        source = await self._packages() if terms.packages else None
         server = await self.server(environment)
         kernel = Kernel(server, workspace, self.fences.sandboxed)
         server.watch(kernel.id, kernel.on_event)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                await self._spawn(kernel, environment, variables, terms)
+                await self._spawn(kernel, environment, variables, terms, source)
                 await kernel.sealed
                 await kernel.client.welcomed()
         except BaseException as error:
@@ -127,10 +129,14 @@ class Launcher:
         await self.workspaces.remove(workspace)
 
     async def _spawn(
-        self, kernel: Kernel, environment: Environment, variables: Mapping[str, str], terms: Terms
+        self,
+        kernel: Kernel,
+        environment: Environment,
+        variables: Mapping[str, str],
+        terms: Terms,
+        source: Packages | None,
     ) -> None:
         fences = self.fences
-        source = await self._packages() if terms.packages else None
         kernel.group = fences.cgroups.create(kernel.id, terms.limits)
         groups = list(kernel.group.procs)
         if fences.bwrap is not None:
@@ -138,9 +144,10 @@ class Launcher:
             policy = recipe.policy(environment, kernel.workspace, self.etc, terms.limits, fences.start, files)
             sandbox = recipe.sandbox(policy, fences.bwrap)
             kernel.server.tell("sandbox", id=kernel.id, groups=groups, **sandbox)
-        out = self._open_egress(kernel, terms.session, source.rules if source else terms.network)
         fds, write = await kernel.open(self.run_dir / kernel.id)
+        out = None
         try:
+            out = self._open_egress(kernel, terms.session, source.rules if source else terms.network)
             await kernel.server.request(
                 "spawn",
                 [*fds, *([out.fileno()] if out else [])],
