@@ -11,9 +11,13 @@ from kernelgw.egress.dial import Bounds, World
 from kernelgw.egress.names import Target
 from kernelgw.egress.proxy import Outlet
 from kernelgw.egress.rules import Rules, Trust
+from tests.tls import client_hello
 
 Read = Callable[[], Awaitable[bytes]]
 Handler = Callable[[Read, asyncio.StreamWriter], Awaitable[None]]
+HERE = "127.0.0.1"
+# The one name that may lead there.
+PRIVATE = [("allowed.test", "127.0.0.1/32")]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 TIMEOUT_S = 20
 
@@ -178,3 +182,34 @@ def get(url: str) -> bytes:
 
 def connect(target: str) -> bytes:
     return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode()
+
+
+async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
+    """Polls: for what no event tells of."""
+    async with asyncio.timeout(TIMEOUT_S):
+        for _ in range(TIMEOUT_S * 100):
+            if await condition():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def connections(house: House, count: int) -> None:
+    async def reached() -> bool:
+        return len(house.outlets[0]._connections) == count
+
+    await eventually(reached)
+
+
+async def tunnel(way: Way, target: str, name: str | None, more: bytes = b"") -> bytes:
+    """What a server that echoes sends back of a TLS greeting; nothing when the proxy closed instead."""
+    head, reader, writer = await way.connect(target)
+    assert head.startswith(b"HTTP/1.1 200 "), head
+    said = client_hello(name) + more
+    writer.write(said)
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await reader.readexactly(len(said))
+    except (asyncio.IncompleteReadError, ConnectionResetError):
+        return b""
+    finally:
+        writer.close()
