@@ -20,42 +20,9 @@ from tests.live.gateway import MODULE, TOKEN, Gateway
 from tests.tls import server_context
 
 from .canaries import Canary, unix_listener, was_reached
+from .egress import own_addresses, plain_get, proxy_of, run, status, statuses, tunnel, verdicts
 
 pytestmark = pytest.mark.live
-
-# A client of the proxy that says exactly what it is given, and a TLS client that names whom it likes.
-CLIENT = """
-import json, os, socket, ssl
-def ask(said, port=3128):
-    try:
-        with socket.create_connection(('127.0.0.1', port), 20) as s:
-            s.sendall(said.encode('latin-1'))
-            answer = b''
-            while piece := s.recv(65536):
-                answer += piece
-        return answer.decode('latin-1')
-    except OSError as error:
-        return f'{type(error).__name__}: {error}'
-def get(url, port=3128):
-    return ask(f'GET {url} HTTP/1.1\\r\\n\\r\\n', port)
-def connect(target):
-    return ask(f'CONNECT {target} HTTP/1.1\\r\\n\\r\\n')
-def tls(target, name, pem):
-    context = ssl.create_default_context(cadata=pem)
-    context.check_hostname = False
-    with socket.create_connection(('127.0.0.1', 3128), 20) as s:
-        s.sendall(f'CONNECT {target} HTTP/1.1\\r\\n\\r\\n'.encode())
-        first = s.recv(4096).decode()
-        try:
-            with context.wrap_socket(s, server_hostname=name) as t:
-                t.sendall(b'GET /tls HTTP/1.0\\r\\n\\r\\n')
-                answer = b''
-                while piece := t.recv(65536):
-                    answer += piece
-        except OSError as error:
-            return [first, type(error).__name__]
-        return [first, answer.decode()]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -118,35 +85,6 @@ def canary() -> Iterator[Canary]:
     canary = Canary()
     yield canary
     canary.close()
-
-
-def run(session: Session, code: str, **values: object) -> Any:
-    """The JSON that a cell prints last, with the client at hand."""
-    given = "".join(f"{name} = {value!r}\n" for name, value in values.items())
-    return json.loads(session.value(f"{CLIENT}{given}{code}").splitlines()[-1])
-
-
-def status(answer: str) -> int:
-    return int(answer.split(" ")[1]) if answer.startswith("HTTP/1.1 ") else 0
-
-
-def statuses(session: Session, requests: list[str]) -> list[int]:
-    answers = run(session, "print(json.dumps([ask(said) for said in requests]))", requests=requests)
-    return [status(answer) for answer in answers]
-
-
-def plain_get(url: str) -> str:
-    return f"GET {url} HTTP/1.1\r\n\r\n"
-
-
-def tunnel(target: str) -> str:
-    return f"CONNECT {target} HTTP/1.1\r\n\r\n"
-
-
-def verdicts(gateway: Gateway) -> list[dict[str, Any]]:
-    """Those in the gateway's log."""
-    lines = [line.partition("kernelgw.egress: egress ")[2] for line in gateway.output().splitlines()]
-    return [json.loads(line) for line in lines if line]
 
 
 # what is there without a proxy
@@ -310,7 +248,7 @@ def test_allowed_names_that_lead_inside(
         "[fd20:ce::254]",
     ]
     inside += ["10.0.0.1", "192.168.0.1", "172.16.0.1", "100.64.0.1", "[fc00::1]", "[fe80::1]", "[2002:7f00:1::]"]
-    inside += ["224.0.0.1", "255.255.255.255", *_own_addresses()]
+    inside += ["224.0.0.1", "255.255.255.255", *own_addresses()]
     asked = [f"{host}:{port}" for host in inside]
     session = session_of(plain, {"allow": asked})
     answers = run(session, "print(json.dumps([connect(target) for target in targets]))", targets=asked)
@@ -322,16 +260,6 @@ def test_allowed_names_that_lead_inside(
         asked[1:]
     )
     assert canary.seen == ["/"]
-
-
-def _own_addresses() -> list[str]:
-    """Of this machine, as far as it can tell without asking anybody."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.200", 9))
-        except OSError:
-            return []
-        return [str(probe.getsockname()[0])]
 
 
 @pytest.mark.prop("NE11")
@@ -465,7 +393,7 @@ def test_one_session_cannot_use_up_the_proxy(trusting: Gateway, session_of: Make
     hostile = session_of(trusting, {"allow": [f"localhost:{canary.port}"]})
     neighbour = session_of(trusting, {"allow": [f"localhost:{canary.port}"]})
     url = plain_get(f"http://localhost:{canary.port}/")
-    before = len(proc.open_fds(_proxy(trusting)))
+    before = len(proc.open_fds(proxy_of(trusting)))
     found = run(
         hostile,
         """
@@ -489,7 +417,7 @@ print(json.dumps([firsts, late]))
     assert [status(answer) for answer in found[0]] == [200] * 64
     assert [status(answer) for answer in found[1]] == [503] * 5
     assert statuses(neighbour, [url] * 5) == [200] * 5
-    assert len(proc.open_fds(_proxy(trusting))) - before <= 64 * 2 + 64 + 10
+    assert len(proc.open_fds(proxy_of(trusting))) - before <= 64 * 2 + 64 + 10
     hostile.value("for s in held + flood: s.close()")
     proc.wait_until(lambda: statuses(hostile, [url]) == [200], 30, "it gets no further")
 
@@ -511,14 +439,8 @@ def test_one_session_cannot_flood_the_log(trusting: Gateway, session_of: MakeSes
 # the proxy as a process
 
 
-def _proxy(gateway: Gateway) -> int:
-    found = [pid for pid in proc.descendants(gateway.pid) if "kernelgw.egress" in proc.command(pid)]
-    assert len(found) == 1, found
-    return found[0]
-
-
 def test_the_proxy_has_and_knows_little(trusting: Gateway) -> None:
-    pid = _proxy(trusting)
+    pid = proxy_of(trusting)
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     facts = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     assert facts["NoNewPrivs"] == "1"
@@ -537,12 +459,12 @@ def test_a_proxy_that_is_lost_is_replaced(trusting: Gateway, session_of: MakeSes
     session = session_of(trusting, {"allow": [f"localhost:{canary.port}"]})
     other = session_of(trusting, {"allow": []})
     assert statuses(session, [url]) == [200]
-    lost = _proxy(trusting)
+    lost = proxy_of(trusting)
     os.kill(lost, signal.SIGKILL)
     # Whoever comes in the meantime waits in the session's own queue.
     assert statuses(session, [url]) == [200]
     assert statuses(other, [url]) == [403]
-    assert _proxy(trusting) != lost
+    assert proxy_of(trusting) != lost
     assert [each["allowed"] for each in verdicts(trusting) if each["session"] == session.id] == [True, True]
     late = session_of(trusting, {"allow": [f"localhost:{canary.port}"]})
     assert statuses(late, [url]) == [200]
