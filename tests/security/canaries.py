@@ -14,7 +14,7 @@ from pathlib import Path
 class Canary:
     """HTTP on loopback. `seen` has the paths asked for; /to/URL redirects there, /size/N answers with N bytes."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
         self.seen: list[str] = []
         canary = self
 
@@ -35,7 +35,7 @@ class Canary:
             def log_message(self, format: str, *args: object) -> None:
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((host, port), Handler)
         self.port = int(self._server.server_address[1])
         if context is not None:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.live import proc
@@ -260,6 +261,52 @@ def test_allowed_names_that_lead_inside(
         asked[1:]
     )
     assert canary.seen == ["/"]
+
+
+@pytest.mark.prop("NE09", "NE10")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a process names of its own")
+def test_names_whose_answer_changes(tmp_path: Path, canary: Canary) -> None:
+    """The gateway has a hosts file of its own here, which is written anew between two lookups."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost changing.test\n")
+    hosts.chmod(0o644)
+    script = f'mount --bind "{hosts}" /etc/hosts && exec "$@"'
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *MODULE]
+    gateway = Gateway(tmp_path / "data", command, pool_size=0, network_private="changing.test=127.0.0.1/32")
+    other = Canary(host="127.0.0.2", port=canary.port)
+    url = plain_get(f"http://changing.test:{canary.port}/")
+    try:
+        with gateway.start().client() as client:
+            session = Session(client, "changing")
+            session.create(network={"allow": [f"changing.test:{canary.port}"]})
+            for address, wanted in LEADS.items():
+                hosts.write_text(f"127.0.0.1 localhost\n{address} changing.test\n")
+                assert statuses(session, [url]) == [wanted], address
+            session.delete()
+        assert (len(canary.seen), len(other.seen)) == (list(LEADS.values()).count(200), 0)
+        assert httpx.get(f"http://127.0.0.2:{canary.port}/", trust_env=False).status_code == 200
+        assert len(other.seen) == 1
+        gateway.stop()
+    finally:
+        other.close()
+        gateway.abandon()
+
+
+# To which addresses the name leads, one after the other.
+LEADS = {
+    "127.0.0.1": 200,
+    "127.0.0.2": 403,
+    "0.0.0.0": 403,
+    "10.0.0.1": 403,
+    "169.254.169.254": 403,
+    "100.100.100.200": 403,
+    "::1": 403,
+    "fd00:ec2::254": 403,
+    "fe80::1": 403,
+    "::ffff:127.0.0.2": 403,
+    "64:ff9b::7f00:2": 403,
+    "127.0.0.1 changing.test\n127.0.0.2": 200,
+}
 
 
 @pytest.mark.prop("NE11")
