@@ -20,6 +20,7 @@ from typing import Any
 import zmq
 from jupyter_client.session import Session, extract_header
 
+from .advice import Advice
 from .linux import fflush_all
 
 # Text waits this long for more of its kind; the first piece after a pause does not wait.
@@ -56,6 +57,7 @@ class Output:
         self._pipe_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="Output", daemon=True)
         self.parent: Header = {}
+        self._advice = Advice.of(os.environ)
         self.thread = self._thread
         for name, fd in (("stdout", 1), ("stderr", 2)):
             read, write = os.pipe2(os.O_CLOEXEC)
@@ -201,6 +203,11 @@ class Output:
             self._room.notify_all()
 
     def _send_text(self, name: str, parent: Header, text: str) -> None:
+        self._send_pieces(name, parent, text)
+        if advice := self._advice.on(text, parent):
+            self._send_pieces("stderr", parent, advice)
+
+    def _send_pieces(self, name: str, parent: Header, text: str) -> None:
         for start in range(0, len(text), LARGEST_TEXT):
             content = {"name": name, "text": text[start : start + LARGEST_TEXT]}
             message = self._session.msg("stream", content, parent=parent)

@@ -91,10 +91,11 @@ system_packages() {
 }
 
 # What tests need of the system itself, not of whatever comes first in PATH: libseccomp's own binding, with which the
-# system call filters are built again, and a Node that sessions can reach.
+# system call filters are built again, and a Node and an npm that sessions can reach.
 missing_in_system() {
   /usr/bin/python3 -I -c 'import seccomp' 2>/dev/null || printf 'python3-seccomp '
   [[ -x /usr/bin/node || -x /usr/local/bin/node ]] || printf 'nodejs '
+  [[ -x /usr/bin/npm || -x /usr/local/bin/npm ]] || printf 'npm '
 }
 
 # Python ---------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""`python -I -m kernelgw.egress UID OPTIONS`: the proxy as a process that knows no token and no session's content.
+"""`python -I -m kernelgw.egress OPTIONS`: the proxy as a process that knows no token and no session's content.
 
-fd 3 is a SOCK_SEQPACKET socket to the gateway. It is told {"op": "open", "name", "rules"} with a socket over which the
-session's listener comes, and {"op": "close", "name"}; it tells its verdicts. It ends when that socket does.
+fd 3 is a SOCK_SEQPACKET socket to the gateway. It is told {"op": "open", "name", "rules"} with the session's listener,
+and {"op": "close", "name"}; it tells its verdicts. It ends when that socket does.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ import os
 import resource
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..hardening import gain_nothing, hide
+from .dial import World, resolve
 from .names import canonical, split
-from .proxy import Outlet, World, resolve
+from .proxy import Outlet
 from .rules import Rules, trusts
 
 CONTROL_FD = 3
 LARGEST = 128 << 10
-OPEN_FILES = 8192
+OPEN_FILES = 65536
+# Each session may keep a few busy with names whose servers do not answer; those of all others must find room.
+LOOKUP_THREADS = 512
 
 
 class Proxy:
@@ -30,11 +34,12 @@ class Proxy:
         self.world = world
         self.outlets: dict[str, Outlet] = {}
         self.over = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         self.control.setblocking(False)
-        asyncio.get_running_loop().add_reader(self.control.fileno(), self._receive)
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS))
+        loop.add_reader(self.control.fileno(), self._receive)
         await self.over.wait()
 
     def _receive(self) -> None:
@@ -51,50 +56,22 @@ class Proxy:
         if (old := self.outlets.pop(request["name"], None)) is not None:
             old.close()
         if request["op"] == "open":
-            self._open(request, socket.socket(fileno=fds[0]))
+            outlet = Outlet(request["name"], Rules.from_json(request["rules"]), self.world, self._tell)
+            self.outlets[outlet.name] = outlet
+            outlet.open(socket.socket(fileno=fds[0]))
 
-    def _open(self, request: dict[str, Any], handed: socket.socket) -> None:
-        outlet = Outlet(request["name"], Rules.from_json(request["rules"]), self.world, self._tell)
-        self.outlets[outlet.name] = outlet
-        task = asyncio.create_task(self._adopt(outlet, handed))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _adopt(self, outlet: Outlet, handed: socket.socket) -> None:
-        """The listener is made in the session's namespace, and comes when that is there."""
-        with handed:
-            handed.setblocking(False)
-            loop = asyncio.get_running_loop()
-            came: asyncio.Future[None] = loop.create_future()
-            loop.add_reader(handed.fileno(), _set, came)
-            try:
-                await came
-                _, fds, _, _ = socket.recv_fds(handed, 64, 1)
-            finally:
-                loop.remove_reader(handed.fileno())
-        if fds:
-            listener = socket.socket(fileno=fds[0])
-            if self.outlets.get(outlet.name) is outlet:
-                await outlet.open(listener)
-            else:
-                listener.close()
-
-    def _tell(self, name: str, target: str, allowed: bool, why: str) -> None:
-        event = {"event": "verdict", "name": name, "target": target, "allowed": allowed, "why": why}
+    def _tell(self, name: str, target: str, allowed: bool, why: str, untold: int) -> None:
+        verdict = {"target": target, "allowed": allowed, "why": why} | ({"untold": untold} if untold else {})
         try:
-            self.control.send(json.dumps(event).encode())
+            self.control.send(json.dumps({"name": name, "verdict": verdict}).encode())
         except OSError:
             # A gateway that is behind misses a line of its log, and nothing else.
             return
 
 
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
 def confine(uid: int | None) -> None:
     """As little as a process can be that opens connections. Raises OSError."""
+    os.chdir("/")
     if uid is not None and os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
@@ -121,8 +98,15 @@ def main(options: dict[str, Any]) -> None:
     asyncio.run(_rehearse())
     confine(options["uid"])
     upstream = split(options["upstream"]) if options["upstream"] else None
-    world = World(trusts(options["trusts"]), frozenset(options["own_ports"]), upstream)
-    asyncio.run(Proxy(control, world).run())
+    own_names = frozenset(options["own_names"])
+    world = World(trusts(options["trusts"]), frozenset(options["own_ports"]), own_names, upstream)
+    asyncio.run(_until_over(control, world))
+
+
+async def _until_over(control: socket.socket, world: World) -> None:
+    await Proxy(control, world).run()
+    # At once: threads that wait for an answer from some name server would be waited for.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import itertools
 from pathlib import Path
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -20,7 +19,12 @@ METADATA = (
 )
 # IPv6 in which an IPv4 address travels: the other end of such a tunnel or translator is anybody, this host included.
 CARRIERS = ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
-SPECIAL = ("100.64.0.0/10", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4", "2001:db8::/32", "3fff::/20", "fec0::/10")
+SPECIAL = (
+    *("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4"),
+    *("2001::/23", "2001:db8::/32", "3fff::/20"),
+)
+# All of IPv6 that is given out for hosts of the internet.
+GLOBAL_6 = ("2000::/3",)
 ROUTES = Path("/proc/net/fib_trie")
 INTERFACES_6 = Path("/proc/net/if_inet6")
 
@@ -42,9 +46,15 @@ def forbidden(address: IPAddress, own: frozenset[IPAddress]) -> str | None:
         return "a multicast address"
     if address.is_loopback or address.is_unspecified:
         return "this machine itself"
-    if not address.is_global or _within(address, SPECIAL):
+    if not address.is_global or _within(address, SPECIAL) or (address.version == 6 and not _within(address, GLOBAL_6)):
         return "a private or reserved address"
     return None
+
+
+def is_here(address: IPAddress, own: frozenset[IPAddress]) -> bool:
+    """Whether it leads back to this host, in whatever it is wrapped."""
+    forms = [each for each in (address, _carried(address)) if each is not None]
+    return any(each in own or each.is_loopback or each.is_unspecified for each in forms)
 
 
 def _within(address: IPAddress, networks: tuple[str, ...]) -> bool:
@@ -66,9 +76,12 @@ def of_this_host() -> frozenset[IPAddress]:
     """Read when needed, since addresses come and go."""
     found: set[IPAddress] = set()
     lines = ROUTES.read_text().splitlines() if ROUTES.exists() else []
-    for address, kind in itertools.pairwise(lines):
-        if "|-- " in address and "/32 host LOCAL" in kind:
-            found.add(ipaddress.ip_address(address.split()[-1]))
+    address = ""
+    for line in lines:
+        if "|-- " in line:
+            address = line.split()[-1]
+        elif "/32 host LOCAL" in line:
+            found.add(ipaddress.ip_address(address))
     for line in INTERFACES_6.read_text().splitlines() if INTERFACES_6.exists() else []:
         found.add(ipaddress.IPv6Address(int(line.split()[0], 16)))
     return frozenset(found)

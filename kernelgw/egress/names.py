@@ -36,8 +36,10 @@ def canonical(host: str) -> str:
     """Raises BadName."""
     if any(ord(each) <= 32 or ord(each) == 127 or each in "@%/\\?#,;\"'<>" for each in host):
         raise BadName(f"{host[:80]!r} has characters that no host has")
-    if host.startswith("[") or ":" in host:
-        return _address(host.removeprefix("[").removesuffix("]"), ipaddress.IPv6Address)
+    if host.startswith("[") and host.endswith("]"):
+        return _address(host[1:-1], ipaddress.IPv6Address)
+    if ":" in host:
+        return _address(host, ipaddress.IPv6Address)
     name = host.removesuffix(".")
     labels = name.split(".")
     if NUMERIC.fullmatch(labels[-1]):

@@ -4,224 +4,174 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from . import requests, tls
-from .addresses import IPAddress, forbidden, is_metadata, of_this_host
+from .dial import Dialer, World
 from .names import BadName, Target, canonical
 from .requests import Refusal, Request
-from .rules import Rules, Trust
+from .rules import Rules
+from .streams import Budget, Peer, adopt
 
 LARGEST_HEAD = 32 << 10
-LARGEST_RESPONSE_HEAD = 64 << 10
-HEAD_TIMEOUT_S = 10.0
-RESOLVE_TIMEOUT_S = 5.0
-CONNECT_TIMEOUT_S = 10.0
-IDLE_TIMEOUT_S = 300.0
-LIFETIME_S = 3600.0
-MOST_CONNECTIONS = 64
-MOST_BYTES = 20 << 30
-PIECE = 64 << 10
+PIECE = 32 << 10
+MOST_TOLD = 500
+# When no connection can be accepted, for want of descriptors most likely.
+PAUSE_S = 1.0
+BROKEN = (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, tls.NotTLS)
 
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-# Session, target as text, whether it was allowed, why not.
-Verdict = Callable[[str, str, bool, str], None]
+# Session, target as text, whether it was allowed, why not, and how many verdicts before this one went untold.
+Verdict = Callable[[str, str, bool, str, int], None]
 
 
-async def resolve(host: str, port: int) -> Sequence[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[4][0]) for address in found))
-
-
-@dataclass
-class World:
-    """What holds for all sessions. `own_ports`: the gateway's, which nobody reaches by any name."""
-
-    trusts: Sequence[Trust] = ()
-    own_ports: frozenset[int] = frozenset()
-    upstream: Target | None = None
-    resolve: Resolve = resolve
-    own_addresses: Callable[[], frozenset[IPAddress]] = of_this_host
-
-
-@dataclass
 class Outlet:
     """One session's way out: whoever connects to `listener` is that session."""
 
-    name: str
-    rules: Rules
-    world: World
-    verdict: Verdict
-    connections: set[asyncio.Task[None]] = field(default_factory=set)
-    moved: int = 0
-    _server: asyncio.Server | None = None
+    def __init__(self, name: str, rules: Rules, world: World, verdict: Verdict) -> None:
+        self.name = name
+        self.bounds = world.bounds
+        self.moved = 0
+        self._dialer = Dialer(rules, world)
+        self._verdict = verdict
+        self._connections: set[asyncio.Task[None]] = set()
+        self._arrivals = Budget(self.bounds.per_second)
+        self._tales = Budget(self.bounds.told_per_second)
+        self._untold = 0
+        # Refusals too take a moment; more than these wait, unaccepted, in a queue that is their own session's.
+        self._room = asyncio.Semaphore(2 * self.bounds.connections)
+        self._accepting: asyncio.Task[None] | None = None
 
-    async def open(self, listener: socket.socket) -> None:
+    def open(self, listener: socket.socket) -> None:
+        """The listener is closed with the outlet."""
         listener.setblocking(False)
-        self._server = await asyncio.start_server(self._accept, sock=listener, limit=LARGEST_RESPONSE_HEAD)
+        self._accepting = asyncio.create_task(self._accept(listener))
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        for task in self.connections:
-            task.cancel()
+        for task in (self._accepting, *self._connections):
+            if task is not None:
+                task.cancel()
+        if self._untold:
+            self._verdict(self.name, "", False, "it asked too often for all to be told", self._untold)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.connections.add(task)
-        try:
-            async with asyncio.timeout(LIFETIME_S):
-                await self._serve(reader, writer)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, tls.NotTLS):
-            # Either end went away, or was too slow, or sent what it may not: there is nobody to tell.
-            return
-        finally:
-            self.connections.discard(task)
-            writer.close()
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with listener:
+            while True:
+                await self._room.acquire()
+                await self._arrivals.turn()
+                try:
+                    connection, _ = await loop.sock_accept(listener)
+                except OSError:
+                    self._room.release()
+                    await asyncio.sleep(PAUSE_S)
+                    continue
+                task = asyncio.create_task(self._serve(connection))
+                self._connections.add(task)
+                task.add_done_callback(self._over)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._connections.discard(task)
+        self._room.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._tell("", False, f"the proxy failed: {error!r}"[:MOST_TOLD])
+
+    async def _serve(self, connection: socket.socket) -> None:
+        # Either end goes away, or is too slow, or sends what it may not: there is nobody to tell.
+        with contextlib.suppress(*BROKEN):
+            client = await adopt(connection)
+            try:
+                async with asyncio.timeout(self.bounds.lifetime_s):
+                    await self._answer(client)
+            finally:
+                await client.close(self.bounds.close_s)
+
+    async def _answer(self, client: Peer) -> None:
         shown = ""
         try:
-            if len(self.connections) > MOST_CONNECTIONS:
-                raise Refusal(503, f"this session has {MOST_CONNECTIONS} connections already")
-            head, rest = await _read_head(reader)
+            # Read in any case: what is closed with something unread takes the answer with it.
+            head, rest = await _read_head(client.reader, self.bounds.head_s)
+            self._admit()
             request = requests.parse(head)
             shown = str(request.target)
             if request.is_tunnel and rest:
                 raise Refusal(400, "bytes came before the tunnel was there")
-            server = await self._dial(request.target, request.is_tunnel)
+            server = await self._dialer.dial(request.target, request.is_tunnel)
         except Refusal as refused:
-            self.verdict(self.name, shown, False, refused.why)
-            writer.write(requests.refusal(refused.status, refused.why))
-            await writer.drain()
+            self._tell(shown, False, refused.why)
+            client.writer.write(requests.refusal(refused.status, refused.why))
             return
+        self._tell(shown, True, "")
         try:
             if request.is_tunnel:
-                await self._tunnel(request.target, reader, writer, *server)
+                await self._tunnel(request.target, client, server)
             else:
-                await self._relay(request, rest, reader, writer, *server)
+                await self._relay(request, rest, client, server)
         finally:
-            server[1].close()
+            await server.close(self.bounds.close_s)
 
-    async def _dial(self, target: Target, tunnel: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """To the very address that was looked at. Raises Refusal."""
-        if not self.rules.permits(target):
-            raise Refusal(403, f"{target} is not among the hosts that this session may reach")
-        if self.world.upstream is not None:
-            return await _through(self.world.upstream, target, tunnel)
-        addresses = await self._addresses(target)
-        self.verdict(self.name, str(target), True, "")
-        for address in addresses:
-            with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    return await asyncio.open_connection(address, target.port, limit=LARGEST_RESPONSE_HEAD)
-        raise Refusal(502, f"{target} does not answer")
+    def _admit(self) -> None:
+        """Raises Refusal."""
+        if len(self._connections) > self.bounds.connections:
+            raise Refusal(503, f"this session has {self.bounds.connections} connections already")
+        if self.moved > self.bounds.bytes:
+            raise Refusal(403, f"this session has moved the {self.bounds.bytes} bytes that it may")
 
-    async def _addresses(self, target: Target) -> list[str]:
-        """Resolved once, and only those that may be dialled. Raises Refusal."""
-        try:
-            async with asyncio.timeout(RESOLVE_TIMEOUT_S):
-                found = [target.host] if target.is_address else await self.world.resolve(target.host, target.port)
-        except (OSError, TimeoutError, UnicodeError):
-            raise Refusal(502, f"the name {target.host} is not known") from None
-        own = self.world.own_addresses()
-        complaint = "it has no address"
-        usable = []
-        for text in found:
-            complaint = self._refused(target, ipaddress.ip_address(text.partition("%")[0]), own) or ""
-            if not complaint:
-                usable.append(text)
-        if not usable:
-            raise Refusal(403, f"{target.host} may not be reached: {complaint}")
-        return usable
+    def _tell(self, target: str, allowed: bool, why: str) -> None:
+        if self._tales.take():
+            self._untold += 1
+        else:
+            untold, self._untold = self._untold, 0
+            self._verdict(self.name, target, allowed, why, untold)
 
-    def _refused(self, target: Target, address: IPAddress, own: frozenset[IPAddress]) -> str | None:
-        why = forbidden(address, own)
-        here = address in own or address.is_loopback or address.is_unspecified
-        if why is None or is_metadata(address) or (here and target.port in self.world.own_ports):
-            return why
-        return None if self.rules.trusts(target) or self._excepted(target, address) else why
-
-    def _excepted(self, target: Target, address: IPAddress) -> bool:
-        return any(
-            trust.host == target.host and address in ipaddress.ip_network(trust.network) for trust in self.world.trusts
-        )
-
-    async def _tunnel(
-        self,
-        target: Target,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        server_reader: asyncio.StreamReader,
-        server_writer: asyncio.StreamWriter,
-    ) -> None:
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        first = await _read_hello(reader)
-        body = tls.hello(first)
-        name = tls.server_name(body) if body is not None else None
+    async def _tunnel(self, target: Target, client: Peer, server: Peer) -> None:
+        client.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        first, name = await _read_hello(client.reader, self.bounds.head_s)
         if not _agrees(target, name):
-            self.verdict(self.name, str(target), False, f"its TLS asks for {name!r}")
+            self._tell(str(target), False, f"its TLS asks for {name!r}")
             return
-        server_writer.write(first)
-        await self._pump_both(reader, writer, server_reader, server_writer)
+        server.writer.write(first)
+        async with asyncio.timeout(self.bounds.idle_s) as clock:
+            out = asyncio.create_task(self._pump(client.reader, server.writer, clock))
+            back = asyncio.create_task(self._pump(server.reader, client.writer, clock))
+            try:
+                await asyncio.gather(out, back)
+            finally:
+                out.cancel()
+                back.cancel()
 
-    async def _pump_both(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        server_reader: asyncio.StreamReader,
-        server_writer: asyncio.StreamWriter,
+    async def _relay(self, request: Request, rest: bytes, client: Peer, server: Peer) -> None:
+        """One request and its response. What else the client sends is not looked at."""
+        head = request.head if self._dialer.upstream(request.target) is None else requests.for_proxy(request)
+        async with asyncio.timeout(self.bounds.idle_s) as clock:
+            server.writer.write(head + rest[: request.body])
+            await self._pump(client.reader, server.writer, clock, max(0, request.body - len(rest)))
+            answer = await server.reader.readuntil(b"\r\n\r\n")
+            while requests.is_interim(answer):
+                answer = await server.reader.readuntil(b"\r\n\r\n")
+            client.writer.write(requests.response_head(answer.removesuffix(b"\r\n\r\n")))
+            await self._pump(server.reader, client.writer, clock)
+
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, clock: asyncio.Timeout, most: int | None = None
     ) -> None:
-        out = asyncio.create_task(self._pump(reader, server_writer))
-        back = asyncio.create_task(self._pump(server_reader, writer))
-        try:
-            await asyncio.gather(out, back)
-        finally:
-            out.cancel()
-            back.cancel()
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, most: int | None = None) -> None:
-        """Until the source ends, or `most` bytes have passed. Raises TimeoutError when nothing moves."""
+        """Until the source ends, or `most` bytes have passed. `clock` runs out when neither way anything moves."""
+        loop = asyncio.get_running_loop()
         while most is None or most > 0:
-            async with asyncio.timeout(IDLE_TIMEOUT_S):
-                data = await source.read(PIECE if most is None else min(PIECE, most))
-                if not data:
-                    break
-                most = most if most is None else most - len(data)
-                self.moved += len(data)
-                if self.moved > MOST_BYTES:
-                    raise TimeoutError("the session has moved all the bytes that it may")
-                sink.write(data)
-                await sink.drain()
+            data = await source.read(PIECE if most is None else min(PIECE, most))
+            if not data:
+                break
+            most = most if most is None else most - len(data)
+            self.moved += len(data)
+            if self.moved > self.bounds.bytes:
+                raise TimeoutError("the session has moved all the bytes that it may")
+            sink.write(data)
+            await sink.drain()
+            if not clock.expired():
+                clock.reschedule(loop.time() + self.bounds.idle_s)
         if most is None:
             with contextlib.suppress(OSError, RuntimeError):
                 sink.write_eof()
-
-    async def _relay(
-        self,
-        request: Request,
-        rest: bytes,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        server_reader: asyncio.StreamReader,
-        server_writer: asyncio.StreamWriter,
-    ) -> None:
-        """One request and its response. What else the client sends is not looked at."""
-        head = request.head
-        if self.world.upstream is not None:
-            method, path, version = head.split(b" ", 2)
-            head = b" ".join([method, f"http://{request.target}".encode() + path, version])
-        server_writer.write(head + rest[: request.body])
-        await self._pump(reader, server_writer, max(0, request.body - len(rest)))
-        async with asyncio.timeout(IDLE_TIMEOUT_S):
-            answer = await server_reader.readuntil(b"\r\n\r\n")
-        writer.write(requests.response_head(answer.removesuffix(b"\r\n\r\n")))
-        await self._pump(server_reader, writer)
-        await writer.drain()
 
 
 def _agrees(target: Target, name: str | None) -> bool:
@@ -234,11 +184,11 @@ def _agrees(target: Target, name: str | None) -> bool:
         return False
 
 
-async def _read_head(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+async def _read_head(reader: asyncio.StreamReader, timeout_s: float) -> tuple[bytes, bytes]:
     """The head, and what came with it. Raises Refusal."""
     data = b""
     try:
-        async with asyncio.timeout(HEAD_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             while b"\r\n\r\n" not in data:
                 if len(data) > LARGEST_HEAD:
                     raise Refusal(431, f"the request's head is larger than {LARGEST_HEAD} bytes")
@@ -247,34 +197,18 @@ async def _read_head(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
                     raise asyncio.IncompleteReadError(data, None)
                 data += piece
     except TimeoutError:
-        raise Refusal(408, f"no whole request came within {HEAD_TIMEOUT_S:.0f} seconds") from None
+        raise Refusal(408, f"no whole request came within {timeout_s:g} seconds") from None
     head, _, rest = data.partition(b"\r\n\r\n")
     return head, rest
 
 
-async def _read_hello(reader: asyncio.StreamReader) -> bytes:
-    """All that came up to the end of the ClientHello. Raises NotTLS, TimeoutError."""
+async def _read_hello(reader: asyncio.StreamReader, timeout_s: float) -> tuple[bytes, str | None]:
+    """All that came up to the end of the ClientHello, and the name in it. Raises NotTLS, TimeoutError."""
     data = b""
-    async with asyncio.timeout(HEAD_TIMEOUT_S):
-        while tls.hello(data) is None:
+    async with asyncio.timeout(timeout_s):
+        while (body := tls.hello(data)) is None:
             piece = await reader.read(PIECE)
             if not piece or len(data) > 2 * tls.LARGEST_HELLO:
                 raise tls.NotTLS("no ClientHello")
             data += piece
-    return data
-
-
-async def _through(upstream: Target, target: Target, tunnel: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """By another proxy, which then does the looking at addresses. Raises Refusal."""
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(upstream.host, upstream.port, limit=LARGEST_RESPONSE_HEAD)
-            if tunnel:
-                writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
-                answer = await reader.readuntil(b"\r\n\r\n")
-                if answer.split(b" ", 2)[1:2] != [b"200"]:
-                    writer.close()
-                    raise Refusal(502, f"the network's own proxy refuses {target}")
-            return reader, writer
-    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        raise Refusal(502, "the network's own proxy does not answer") from None
+    return data, tls.server_name(body)

@@ -14,6 +14,8 @@ HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te"}
     | {"trailer", "upgrade", "http2-settings"}
 )
+# Written anew, or, as one waits for an answer in between that this relay does not wait for, left out.
+OURS = frozenset({"host", "content-length", "expect"})
 REASONS = MappingProxyType(
     {
         400: "Bad Request",
@@ -57,11 +59,11 @@ def parse(head: bytes) -> Request:
         text = head.decode("ascii")
     except UnicodeDecodeError:
         raise Refusal(400, "the request has characters that are not ASCII") from None
-    if "\r" in text.replace("\r\n", "") or "\n" in text.replace("\r\n", "") or "\0" in text:
-        raise Refusal(400, "the request has bare line ends or NULs")
     first, *lines = text.split("\r\n")
+    if any((ord(each) < 32 and each != "\t") or ord(each) == 127 for line in (first, *lines) for each in line):
+        raise Refusal(400, "the request has bare line ends, NULs or other control characters")
     parts = first.split(" ")
-    if len(parts) != 3 or parts[2] not in ("HTTP/1.0", "HTTP/1.1"):
+    if len(parts) != 3 or parts[2] not in ("HTTP/1.0", "HTTP/1.1") or "\t" in first:
         raise Refusal(400, "the request line is not METHOD TARGET HTTP/1.1")
     method, wanted, _ = parts
     headers = [_header(line) for line in lines]
@@ -100,12 +102,25 @@ def _plain(method: str, url: str, headers: list[tuple[str, str]]) -> Request:
     if len(lengths) > 1 or not all(value.isdigit() and len(value) < 16 for value in lengths):
         raise Refusal(400, "the Content-Length is no number")
     named = {part.strip().lower() for name, value in headers if name == "connection" for part in value.split(",")}
-    dropped = HOP_BY_HOP | named | {"host"}
+    dropped = HOP_BY_HOP | named | OURS
     kept = [f"{name}: {value}" for name, value in headers if name not in dropped]
+    # Never as the client has it: what it names in Connection would be gone, and the body be another request.
+    framed = [f"Content-Length: {int(length)}" for length in lengths]
     host = target.host if ":" not in target.host else f"[{target.host}]"
     shown = host if target.port == HTTP_PORT else f"{host}:{target.port}"
-    lines = [f"{method} {slash or '/'}{path} HTTP/1.1", f"Host: {shown}", *kept, "Connection: close"]
+    lines = [f"{method} {slash or '/'}{path} HTTP/1.1", f"Host: {shown}", *kept, *framed, "Connection: close"]
     return Request(method, target, _join(lines), int(next(iter(lengths), "0")))
+
+
+def for_proxy(request: Request) -> bytes:
+    """The head of a plain request as the next proxy wants it."""
+    method, path, rest = request.head.split(b" ", 2)
+    return b" ".join([method, f"http://{request.target}".encode() + path, rest])
+
+
+def is_interim(head: bytes) -> bool:
+    """Whether a response is one of those that another follows."""
+    return any(status.startswith(b"1") for status in head.split(b" ", 2)[1:2])
 
 
 def response_head(head: bytes) -> bytes:
@@ -121,7 +136,7 @@ def _join(lines: list[str]) -> bytes:
 
 def refusal(status: int, why: str) -> bytes:
     """pip, npm and curl show the reason phrase, the body, or both."""
-    body = f"kernelgw: {why}\n"
+    body = f"kernelgw: {why}\n".encode()
     phrase = REASONS[status] if status != 403 else why
     lines = [f"HTTP/1.1 {status} {phrase}", "Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}"]
-    return _join([*lines, "Connection: close"]) + body.encode()
+    return _join([*lines, "Connection: close"]) + body

@@ -10,6 +10,8 @@ from typing import Any
 from .names import BadName, Target, canonical, split
 
 DEFAULT_PORTS = frozenset({80, 443})
+# All rules of a session together; they travel in one message.
+MOST_CHARACTERS = 64 << 10
 
 
 class BadRule(ValueError):
@@ -58,6 +60,9 @@ class Rules:
     @classmethod
     def parse(cls, allow: Iterable[str], trusted: Iterable[str] = ()) -> Rules:
         """Raises BadRule."""
+        allow, trusted = tuple(allow), tuple(trusted)
+        if sum(len(text) for text in (*allow, *trusted)) > MOST_CHARACTERS:
+            raise BadRule(f"the rules have more than {MOST_CHARACTERS} characters together")
         return cls(tuple(map(Rule.parse, allow)), tuple(map(Rule.parse, trusted)))
 
     @classmethod
@@ -108,3 +113,15 @@ class Trust:
 def trusts(texts: Sequence[str]) -> tuple[Trust, ...]:
     """Raises BadRule."""
     return tuple(map(Trust.parse, texts))
+
+
+def upstream(url: str) -> Target | None:
+    """Of "http://host:port"; None for "". Raises BadRule: what is not understood must not mean no proxy."""
+    try:
+        if not url:
+            return None
+        if not url.startswith("http://") or "@" in url:
+            raise BadName("it is written http://host:port, without user and password")
+        return split(url.removeprefix("http://").removesuffix("/"))
+    except BadName as error:
+        raise BadRule(f"{url.rpartition('@')[2][:80]!r} is no proxy: {error}") from None

@@ -1,4 +1,5 @@
-"""The gateway's side of the proxy: starts it when the first session needs it, and tells it who may go where."""
+"""The gateway's side of the proxy: starts it when the first session needs it, again when it was lost, and tells it who
+may go where."""
 
 from __future__ import annotations
 
@@ -6,42 +7,126 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import socket
 import sys
-from collections.abc import Sequence
-from urllib.parse import urlsplit
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from .rules import Rules, trusts
+from .rules import Rules, trusts, upstream
 
 LARGEST = 128 << 10
 CONTROL_FD = 3
 END_TIMEOUT_S = 5.0
+# A proxy that is lost soon after its start would most likely be lost again.
+RESTART_S, SOON_S, RESTART_SLOWLY_S = 0.5, 5.0, 5.0
 log = logging.getLogger("kernelgw.egress")
 
 
-class EgressService:
-    """`uid`: what the proxy becomes when the gateway is root. `own_ports`: where the gateway itself listens.
+@dataclass
+class _Outlet:
+    """One kernel's way out. The listener is kept, so that a proxy that is lost loses no session its network."""
 
-    `private`: "host=CIDR" exceptions. `upstream`: "http://host:port" of a proxy to go through, or "". Raises BadRule.
+    session: str
+    rules: Rules
+    coming: socket.socket | None
+    listener: socket.socket | None = None
+
+
+class EgressService:
+    """`uid`: what the proxy becomes when the gateway is root. `own_ports`, `own_names`: where the gateway listens.
+
+    `private`: "host=CIDR" exceptions. `through`: "http://host:port" of a proxy to go through, or "". Raises BadRule.
     """
 
     def __init__(
-        self, uid: int | None = None, own_ports: Sequence[int] = (), private: Sequence[str] = (), upstream: str = ""
+        self,
+        uid: int | None = None,
+        own_ports: Sequence[int] = (),
+        own_names: Iterable[str] = (),
+        private: Sequence[str] = (),
+        through: str = "",
     ) -> None:
         trusts(private)
+        target = upstream(through)
         self._options = {
             "uid": uid,
             "own_ports": list(own_ports),
+            "own_names": list(own_names),
             "trusts": list(private),
-            "upstream": urlsplit(upstream).netloc,
+            "upstream": str(target) if target else "",
         }
+        self._outlets: dict[str, _Outlet] = {}
         self._control: socket.socket | None = None
+        self._outbox: deque[tuple[str, str]] = deque()
         self._pid = 0
+        self._started = 0.0
+        self._again: asyncio.TimerHandle | None = None
 
-    async def start(self) -> None:
-        """Without effect when it runs. Sessions that an earlier one served lose their way out with it."""
-        if self._control is not None:
+    def open(self, name: str, session: str, rules: Rules) -> socket.socket:
+        """The socket over which a listener made in the session's namespace is to be sent; the caller closes it.
+        `session`: as verdicts name it. Raises OSError."""
+        if self._control is None and self._again is None:
+            self._start()
+        handed, coming = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        coming.setblocking(False)
+        self._outlets[name] = _Outlet(session, rules, coming)
+        asyncio.get_running_loop().add_reader(coming.fileno(), self._take, name)
+        return handed
+
+    def close(self, name: str) -> None:
+        outlet = self._outlets.pop(name, None)
+        if outlet is None:
             return
+        self._stop_waiting(outlet)
+        if outlet.listener is not None:
+            outlet.listener.close()
+            self._say("close", name)
+
+    async def stop(self) -> None:
+        """Ends the proxy and waits for it."""
+        for name in [*self._outlets]:
+            self.close(name)
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        if self._control is None:
+            return
+        self._forget()
+        ended = asyncio.create_task(asyncio.to_thread(_collect, self._pid))
+        try:
+            await asyncio.wait_for(asyncio.shield(ended), END_TIMEOUT_S)
+        except TimeoutError:
+            os.kill(self._pid, signal.SIGKILL)
+            await ended
+
+    def _take(self, name: str) -> None:
+        """The listener has come, or never will."""
+        outlet = self._outlets[name]
+        assert outlet.coming is not None
+        try:
+            _, fds, _, _ = socket.recv_fds(outlet.coming, 64, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            fds = []
+        self._stop_waiting(outlet)
+        if fds:
+            outlet.listener = socket.socket(fileno=fds[0])
+            self._say("open", name)
+
+    @staticmethod
+    def _stop_waiting(outlet: _Outlet) -> None:
+        if outlet.coming is not None:
+            asyncio.get_running_loop().remove_reader(outlet.coming.fileno())
+            outlet.coming.close()
+            outlet.coming = None
+
+    # the process
+
+    def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._pid = _launch(theirs, json.dumps(self._options))
@@ -52,44 +137,73 @@ class EgressService:
             theirs.close()
         ours.setblocking(False)
         self._control = ours
-        asyncio.get_running_loop().add_reader(ours.fileno(), self._hear)
+        loop = asyncio.get_running_loop()
+        self._started = loop.time()
+        loop.add_reader(ours.fileno(), self._hear)
+        for name, outlet in self._outlets.items():
+            if outlet.listener is not None:
+                self._say("open", name)
 
-    def open(self, name: str, rules: Rules) -> socket.socket:
-        """The socket over which the session's listener is to be sent; the caller closes it. Raises OSError."""
-        if self._control is None:
-            raise ConnectionError("the egress proxy does not run")
-        handed, kept = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with kept:
-            message = {"op": "open", "name": name, "rules": rules.as_json()}
-            try:
-                socket.send_fds(self._control, [json.dumps(message).encode()], [kept.fileno()])
-            except BaseException:
-                handed.close()
-                raise
-        return handed
-
-    def close(self, name: str) -> None:
-        if self._control is not None:
-            try:
-                self._control.send(json.dumps({"op": "close", "name": name}).encode())
-            except OSError:
-                log.warning("the egress proxy could not be told that %s is over", name)
-
-    async def stop(self) -> None:
-        """Ends the proxy and waits for it."""
-        if self._control is None:
-            return
-        self._forget()
+    def _start_again(self) -> None:
+        self._again = None
         try:
-            await asyncio.wait_for(asyncio.to_thread(_collect, self._pid), END_TIMEOUT_S)
-        except TimeoutError:
-            os.kill(self._pid, 9)
+            self._start()
+        except OSError as error:
+            log.error("the egress proxy cannot be started: %s", error)
+            self._later()
+
+    def _later(self) -> None:
+        loop = asyncio.get_running_loop()
+        soon = loop.time() - self._started < SOON_S
+        self._again = loop.call_later(RESTART_SLOWLY_S if soon else RESTART_S, self._start_again)
 
     def _forget(self) -> None:
         control, self._control = self._control, None
+        self._outbox.clear()
         if control is not None:
             asyncio.get_running_loop().remove_reader(control.fileno())
+            asyncio.get_running_loop().remove_writer(control.fileno())
             control.close()
+
+    def _lost(self) -> None:
+        log.error("the egress proxy was lost; it is started again")
+        self._forget()
+        # It has most likely ended; whatever it does instead, it is not waited for.
+        os.kill(self._pid, signal.SIGKILL)
+        _collect(self._pid)
+        self._later()
+
+    # what is said
+
+    def _say(self, op: str, name: str) -> None:
+        if self._control is not None:
+            self._outbox.append((op, name))
+            self._send()
+
+    def _send(self) -> None:
+        """As much as the proxy takes in now; the rest when it takes in more."""
+        control = self._control
+        if control is None:
+            return
+        loop = asyncio.get_running_loop()
+        while self._outbox:
+            try:
+                self._send_one(control, *self._outbox[0])
+            except BlockingIOError:
+                loop.add_writer(control.fileno(), self._send)
+                return
+            except OSError as error:
+                log.error("the egress proxy cannot be told: %s", error)
+            self._outbox.popleft()
+        loop.remove_writer(control.fileno())
+
+    def _send_one(self, control: socket.socket, op: str, name: str) -> None:
+        message: dict[str, Any] = {"op": op, "name": name}
+        if op == "close":
+            control.send(json.dumps(message).encode())
+        elif (outlet := self._outlets.get(name)) is not None and outlet.listener is not None:
+            message["rules"] = outlet.rules.as_json()
+            socket.send_fds(control, [json.dumps(message).encode()], [outlet.listener.fileno()])
 
     def _hear(self) -> None:
         assert self._control is not None
@@ -100,11 +214,11 @@ class EgressService:
         except OSError:
             data = b""
         if not data:
-            log.error("the egress proxy ended; sessions get their network back when their kernels are restarted")
-            self._forget()
-            _collect(self._pid)
+            self._lost()
             return
-        event = json.loads(data)
+        told = json.loads(data)
+        outlet = self._outlets.get(told["name"])
+        event = {"session": outlet.session if outlet else None, "kernel": told["name"], **told["verdict"]}
         # As JSON, in which nothing that a session has written can look like another line.
         log.log(logging.INFO if event["allowed"] else logging.WARNING, "egress %s", json.dumps(event))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 HANDSHAKE, CLIENT_HELLO, SERVER_NAME, HOST_NAME = 22, 1, 0, 0
-LARGEST_HELLO = 64 << 10
+# Real ones have two kilobytes in one or two records; each further record is work for whoever looks.
+LARGEST_HELLO = 16 << 10
+MOST_RECORDS = 16
 RECORD_HEAD = 5
 LARGEST_RECORD = 16384 + 256
 
@@ -38,7 +40,7 @@ class _Reader:
 def hello(data: bytes) -> bytes | None:
     """The ClientHello's body, from records in which it may lie in pieces; None while more is needed. Raises NotTLS."""
     message, at = b"", 0
-    while True:
+    for _ in range(MOST_RECORDS):
         head = data[at : at + RECORD_HEAD]
         if head and (head[0] != HANDSHAKE or (len(head) > 1 and head[1] != 3)):
             raise NotTLS("not a TLS handshake")
@@ -48,15 +50,17 @@ def hello(data: bytes) -> bytes | None:
         if not 0 < length <= LARGEST_RECORD:
             raise NotTLS("a record of impossible length")
         message += data[at + RECORD_HEAD : at + RECORD_HEAD + length]
-        if message[0] != CLIENT_HELLO if message else False:
+        if message and message[0] != CLIENT_HELLO:
             raise NotTLS("not a ClientHello")
-        if len(message) >= 4 and len(message) >= 4 + (wanted := int.from_bytes(message[1:4], "big")):
-            return message[4 : 4 + wanted]
-        if len(message) >= 4 and int.from_bytes(message[1:4], "big") > LARGEST_HELLO:
+        wanted = int.from_bytes(message[1:4], "big")
+        if wanted > LARGEST_HELLO:
             raise NotTLS("a ClientHello of impossible length")
+        if len(message) >= 4 and len(message) >= 4 + wanted:
+            return message[4 : 4 + wanted]
         at += RECORD_HEAD + length
         if at > len(data):
             return None
+    raise NotTLS("a ClientHello in too many pieces")
 
 
 def server_name(body: bytes) -> str | None:
@@ -69,6 +73,7 @@ def server_name(body: bytes) -> str | None:
     if not reader.more:
         return None
     extensions = _Reader(reader.vector(2))
+    _at_end(reader)
     names: list[str] = []
     while extensions.more:
         kind, content = extensions.number(2), extensions.vector(2)
@@ -80,7 +85,9 @@ def server_name(body: bytes) -> str | None:
 
 
 def _names(content: bytes) -> list[str]:
-    entries = _Reader(_Reader(content).vector(2))
+    whole = _Reader(content)
+    entries = _Reader(whole.vector(2))
+    _at_end(whole)
     found = []
     while entries.more:
         kind, name = entries.number(1), entries.vector(2)
@@ -90,3 +97,8 @@ def _names(content: bytes) -> list[str]:
             except UnicodeDecodeError:
                 raise NotTLS("a server name that is not ASCII") from None
     return found
+
+
+def _at_end(reader: _Reader) -> None:
+    if reader.more:
+        raise NotTLS("more than there should be")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..egress.rules import BadRule
+from ..egress.names import BadName, canonical, is_address
+from ..egress.rules import BadRule, Rules
 from ..egress.service import EgressService
 from ..errors import IsolationUnavailable
 from ..sandbox import bubblewrap, seccomp, workspaces
@@ -55,12 +58,23 @@ def raise_fences(settings: Settings) -> Fences:
 
 
 def _egress(settings: Settings, identities: Identities) -> EgressService:
+    # The first uid after those of the sessions is the proxy's.
+    uid = settings.uid_first + settings.uid_count if identities.enabled else None
+    names = _names(settings.allowed_hosts)
     try:
-        # The first uid after those of the sessions is the proxy's.
-        uid = settings.uid_first + settings.uid_count if identities.enabled else None
-        return EgressService(uid, [settings.port], settings.network_private, settings.network_upstream)
+        Rules.parse((), settings.package_hosts)
+        return EgressService(uid, [settings.port], names, settings.network_private, settings.network_upstream)
     except BadRule as error:
-        raise BadSetting(f"network_private: {error}") from None
+        raise BadSetting(f"of package_hosts, network_private, network_upstream: {error}") from None
+
+
+def _names(hosts: Iterable[str]) -> list[str]:
+    """What the gateway itself is called, without what every machine is called."""
+    found = []
+    for host in hosts:
+        with contextlib.suppress(BadName):
+            found.append(canonical(host))
+    return [name for name in found if name != "localhost" and not is_address(name)]
 
 
 def _own_name(data_dir: Path) -> str:

@@ -30,11 +30,12 @@ log = logging.getLogger("kernelgw.kernel")
 
 @dataclass(frozen=True)
 class Terms:
-    """What one session may use. `network`: None for none at all."""
+    """What one session may use. `network`: None for none at all. `session`: as verdicts on its network name it."""
 
     limits: Limits
     network: Rules | None = None
     packages: bool = False
+    session: str = ""
 
 
 class Launcher:
@@ -89,12 +90,14 @@ class Launcher:
         self, environment: Environment, workspace: Workspace, variables: Mapping[str, str], terms: Terms
     ) -> Kernel:
         """A kernel that is sealed and listening. Raises KernelDidNotStart, and leaves nothing behind then."""
+        # Not part of its own time to start: the first to ask waits for pip and npm.
+        source = await self._packages() if terms.packages else None
         server = await self.server(environment)
         kernel = Kernel(server, workspace, self.fences.sandboxed)
         server.watch(kernel.id, kernel.on_event)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                await self._spawn(kernel, environment, variables, terms)
+                await self._spawn(kernel, environment, variables, terms, source)
                 await kernel.sealed
                 await kernel.client.welcomed()
         except BaseException as error:
@@ -126,10 +129,14 @@ class Launcher:
         await self.workspaces.remove(workspace)
 
     async def _spawn(
-        self, kernel: Kernel, environment: Environment, variables: Mapping[str, str], terms: Terms
+        self,
+        kernel: Kernel,
+        environment: Environment,
+        variables: Mapping[str, str],
+        terms: Terms,
+        source: Packages | None,
     ) -> None:
         fences = self.fences
-        source = await self._packages() if terms.packages else None
         kernel.group = fences.cgroups.create(kernel.id, terms.limits)
         groups = list(kernel.group.procs)
         if fences.bwrap is not None:
@@ -137,9 +144,10 @@ class Launcher:
             policy = recipe.policy(environment, kernel.workspace, self.etc, terms.limits, fences.start, files)
             sandbox = recipe.sandbox(policy, fences.bwrap)
             kernel.server.tell("sandbox", id=kernel.id, groups=groups, **sandbox)
-        out = await self._open_egress(kernel, source.rules if source else terms.network)
         fds, write = await kernel.open(self.run_dir / kernel.id)
+        out = None
         try:
+            out = self._open_egress(kernel, terms.session, source.rules if source else terms.network)
             await kernel.server.request(
                 "spawn",
                 [*fds, *([out.fileno()] if out else [])],
@@ -155,7 +163,7 @@ class Launcher:
                 },
                 boot=recipe.boot(
                     environment,
-                    recipe.variables(environment, kernel.home, fences.sandboxed, out is not None) | dict(variables),
+                    recipe.variables(environment, kernel.home, fences.sandboxed, _network(terms)) | dict(variables),
                     fences.start,
                 ),
             )
@@ -165,21 +173,28 @@ class Launcher:
             if out is not None:
                 out.close()
 
-    async def _open_egress(self, kernel: Kernel, rules: Rules | None) -> socket.socket | None:
+    def _open_egress(self, kernel: Kernel, session: str, rules: Rules | None) -> socket.socket | None:
         if rules is None:
             return None
-        await self.fences.egress.start()
         kernel.on_discard(self.fences.egress.close)
-        return self.fences.egress.open(kernel.id, rules)
+        return self.fences.egress.open(kernel.id, session or kernel.id, rules)
 
     async def _packages(self) -> Packages:
-        """Asked once: it takes a second."""
+        """Asked once, since it takes a second; again when there was no answer."""
         if self._configured is None:
             further = self.fences.package_hosts
             self._configured = asyncio.create_task(asyncio.to_thread(packages.configured, further))
-            for note in (await self._configured).notes:
-                log.warning("packages: %s", note)
+            self._configured.add_done_callback(self._note_packages)
         return await asyncio.shield(self._configured)
+
+    def _note_packages(self, asked: asyncio.Task[Packages]) -> None:
+        if asked.cancelled() or asked.exception() is not None:
+            self._configured = None
+            return
+        for note in asked.result().notes:
+            log.warning("packages: %s", note)
+        if not asked.result().whole:
+            self._configured = None
 
     async def stop(self) -> None:
         """Ends every fork server and with it every kernel."""
@@ -188,3 +203,9 @@ class Launcher:
         await self._watchdog.stop()
         await self.fences.egress.stop()
         self.fences.cgroups.close()
+
+
+def _network(terms: Terms) -> str:
+    if terms.packages:
+        return "packages"
+    return "off" if terms.network is None else "on"

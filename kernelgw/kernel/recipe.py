@@ -84,8 +84,8 @@ def boot(environment: Environment, variables: dict[str, str], start: str) -> dic
     return boot
 
 
-def variables(environment: Environment, home: str, sandboxed: bool, online: bool) -> dict[str, str]:
-    """`home`: the workspace as the kernel sees it."""
+def variables(environment: Environment, home: str, sandboxed: bool, network: str) -> dict[str, str]:
+    """`home`: the workspace as the kernel sees it. `network`: off, packages, or on."""
     return {
         "PATH": f"{PACKAGES}/bin:{environment.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": HOME if sandboxed else home,
@@ -102,24 +102,21 @@ def variables(environment: Environment, home: str, sandboxed: bool, online: bool
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": "/tmp/matplotlib" if sandboxed else f"{home}/.matplotlib",
         "PLOTLY_RENDERER": "plotly_mimetype",
-        **(_network(environment, online) if sandboxed else {}),
+        **(_network(environment, network) if sandboxed else {}),
         **environment.variables,
     }
 
 
-def _network(environment: Environment, online: bool) -> dict[str, str]:
-    if not online:
-        # So that package tools say at once that there is no network, rather than after a minute of retries.
-        return {
-            "KERNELGW_NETWORK": "off",
-            "PIP_RETRIES": "0",
-            "npm_config_fetch_retries": "0",
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        }
+def _network(environment: Environment, network: str) -> dict[str, str]:
+    # What is out of reach is said at once, rather than after a minute of retries; pip says why in its first.
+    hasty = {} if network == "packages" else {"PIP_RETRIES": "1", "npm_config_fetch_retries": "0"}
+    if network == "off":
+        return {"KERNELGW_NETWORK": "off", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **hasty}
     local = "localhost,127.0.0.1,::1"
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), PROXY)
     return {
-        "KERNELGW_NETWORK": "on",
+        "KERNELGW_NETWORK": network,
+        **hasty,
         **proxies,
         **dict.fromkeys(CA_VARIABLES, CA_BUNDLE),
         "NO_PROXY": local,
@@ -130,6 +127,7 @@ def _network(environment: Environment, online: bool) -> dict[str, str]:
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_WARN_SCRIPT_LOCATION": "0",
         "npm_config_globalconfig": "/etc/npmrc",
+        "npm_config_prefix": PACKAGES,
         "npm_config_update_notifier": "false",
         "npm_config_fund": "false",
         "npm_config_audit": "false",

@@ -13,11 +13,12 @@ class _Hint:
     names: re.Pattern[str]
     value: re.Pattern[str]
     text: str
-    offline: bool = False
+    online: bool | None = None
 
 
-def _hint(names: str, value: str, text: str, offline: bool = False) -> _Hint:
-    return _Hint(re.compile(names), re.compile(value, re.IGNORECASE), text, offline)
+def _hint(names: str, value: str, text: str, online: bool | None = None) -> _Hint:
+    """`online`: only in sessions that have a network, or only in those that have none."""
+    return _Hint(re.compile(names), re.compile(value, re.IGNORECASE), text, online)
 
 
 _NO_NETWORK = (
@@ -26,14 +27,22 @@ _NO_NETWORK = (
 _UNREACHABLE = (
     r"name resolution|name or service|unreachable|failed to resolve|connection refused|urlopen error|max retries"
 )
+_DIRECT = r"name resolution|name or service|network is unreachable"
+_BY_PROXY = (
+    "A session reaches its hosts only through the proxy in HTTPS_PROXY, by HTTP and TLS: "
+    "names are not resolved and addresses not reached without it."
+)
+_FETCHERS = r"\b(pip3?|uv|npm|npx|yarn|pnpm|curl|wget|git)\b.*returned non-zero exit status"
 _NOT_ALLOWED = 'The session may not reach this host: name it in "network": {"allow": [...]} when creating the session.'
 _FULL = "The workspace, or /tmp, is full: delete files, or create the session with higher limits."
 _OPEN_FILES = "Close files and sockets, or create the session with a higher limit open_files."
 _PROCESSES = "The session's limit on processes and threads is reached."
 _MEMORY = "The session's memory is used up: work on less data at once, or give it more."
 _HINTS = (
-    _hint(r"gaierror|URLError|.*Connect.*|HTTPError|OSError|SSLError|.*Timeout", _UNREACHABLE, _NO_NETWORK, True),
-    _hint(r"\w*Error", r"tunnel connection failed: 403", _NOT_ALLOWED),
+    _hint(r"gaierror|URLError|.*Connect.*|HTTPError|OSError|SSLError|.*Timeout", _UNREACHABLE, _NO_NETWORK, False),
+    _hint("CalledProcessError", _FETCHERS, _NO_NETWORK, False),
+    _hint(r"\w*Error", r"tunnel connection failed: 403|not among the hosts that this session may reach", _NOT_ALLOWED),
+    _hint(r"gaierror|URLError|.*Connect.*|OSError", _DIRECT, _BY_PROXY, True),
     _hint("OSError", "read-only file system", f"Only {WORKSPACE}, {HOME} and /tmp can be written."),
     _hint("OSError", "no space left", _FULL),
     _hint("OSError", "file too large", "The file is larger than the session's limit file_bytes."),
@@ -46,7 +55,7 @@ _HINTS = (
 def hint(name: str, value: str, online: bool) -> str | None:
     """`name`, `value` of an exception; `online`: whether the session has any network."""
     for each in _HINTS:
-        if each.offline and online:
+        if each.online is not None and each.online != online:
             continue
         if each.names.fullmatch(name) and each.value.search(value):
             return each.text

@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,8 @@ class Registry:
                 _claim(kernel, session.plan)
                 return kernel
             session.workspace = await self._new_workspace(session.plan)
-        kernel = await pool.launch(session.workspace, session.plan.variables, session.plan.terms)
+        terms = replace(session.plan.terms, session=session.id)
+        kernel = await pool.launch(session.workspace, session.plan.variables, terms)
         _claim(kernel, session.plan)
         return kernel
 

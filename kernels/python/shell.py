@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import subprocess
 import sys
 import traceback
@@ -17,12 +15,6 @@ from IPython.core.error import UsageError
 CHILD_GRACE_S = 2.0
 # Each frame costs some milliseconds to describe, and a recursion error has a thousand.
 MOST_FRAMES = 60
-
-WANTS_NETWORK = re.compile(r"\b(pip3?|uv|conda|npm|npx|yarn|pnpm|apt(-get)?|curl|wget|git\s+(clone|fetch|pull))\b")
-NO_NETWORK = (
-    'kernelgw: this session has no network. Create it with "network": "packages" to install with pip and npm, '
-    'or with {"allow": ["example.org"]} to reach other hosts.'
-)
 
 
 class Shell(ZMQInteractiveShell):
@@ -42,8 +34,6 @@ class Shell(ZMQInteractiveShell):
         """
         code = _wait(subprocess.Popen(["/bin/bash", "-c", self.var_expand(cmd, depth=1)], stdin=subprocess.DEVNULL))
         self.user_ns["_exit_code"] = code
-        if code != 0 and os.environ.get("KERNELGW_NETWORK") == "off" and WANTS_NETWORK.search(cmd):
-            print(NO_NETWORK, file=sys.stderr)
         if code != 0 and self.system_raise_on_error:
             raise subprocess.CalledProcessError(code, cmd)
 
