@@ -50,6 +50,7 @@ def create_app(settings: Settings) -> Guard:
         hosts=(settings.host, *settings.allowed_hosts),
         origins=settings.allowed_origins,
         max_body=settings.max_body_bytes,
+        wrong_tokens=settings.wrong_tokens,
     )
 
 
