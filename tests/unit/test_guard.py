@@ -71,8 +71,8 @@ class Call:
             self.sent.append(message)
 
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-        scope = {"type": kind, "path": path, "query_string": query.encode(), "headers": raw, "method": "POST"}
-        scope |= {"client": (self.address, 1), "extensions": {ADMITTED: self._admit}}
+        scope: Scope = {"type": kind, "path": path, "query_string": query.encode(), "headers": raw, "method": "POST"}
+        scope.update(client=(self.address, 1), extensions={ADMITTED: self._admit})
         await self.guard(scope, receive, send)
         if kind == "websocket":
             return self.sent[0].get("code", 101)
