@@ -57,7 +57,8 @@ def _serve(name: str) -> Response:
         raise HTTPException(404, "Not found")
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     kind = "text/javascript" if name.endswith(".js") else kind
-    headers = {**COMMON, "Content-Security-Policy": PAGE_POLICY}
+    # Whoever opened the page in a window of theirs gets no hold of it.
+    headers = {**COMMON, "Content-Security-Policy": PAGE_POLICY, "Cross-Origin-Opener-Policy": "same-origin"}
     if name == "frame.html":
         headers |= FRAME_HEADERS
     return Response(path.read_bytes(), headers=headers, media_type=kind)

@@ -39,6 +39,7 @@ class Outputs:
         self._head_size = 0
         self._tail_size = 0
         self._dropped = 0
+        self._dropped_any = False
         self._clear_next = False
 
     @property
@@ -102,6 +103,7 @@ class Outputs:
     def _drop(self, item: Item) -> None:
         self._count(item, -item.size)
         self._dropped += item.size
+        self._dropped_any = True
         item.owner = None
 
     def clear(self) -> None:
@@ -110,6 +112,7 @@ class Outputs:
         self._head.clear()
         self._tail.clear()
         self._head_size = self._tail_size = self._dropped = 0
+        self._dropped_any = False
         self._clear_next = False
 
     def as_json(self) -> list[dict[str, Any]]:
@@ -137,7 +140,7 @@ class Outputs:
 
     def _items(self) -> Iterator[Item]:
         yield from self._head
-        if self._dropped:
+        if self._dropped_any:
             text = f"\n[{self._dropped:,} characters of output left out here: the limit is {self.limit:,}]\n"
             seq = self._tail[0].seq - 1 if self._tail else self._head[-1].seq + 1
             yield Item(seq, "output.stream", {"name": "stderr", "text": text}, len(text))

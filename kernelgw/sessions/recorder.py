@@ -14,6 +14,8 @@ from ..kernel.wire import Message, TooComplex, Undecodable
 from .execution import Execution
 
 MOST_DISPLAY_IDS = 10_000
+# A longer one is shown, but no update finds it.
+LONGEST_DISPLAY_ID = 256
 # Displays that share an id and are all updated together; of more, the newest.
 MOST_OF_ONE_ID = 100
 # Messages of which a reader would miss something.
@@ -58,7 +60,8 @@ class Recorder:
                     update(shown, happening)
         elif execution is not None:
             item = execution.outputs.apply(event.seq, happening)
-            if item is not None and (display_id := happening.data.get("display_id")):
+            display_id = happening.data.get("display_id", "")
+            if item is not None and 0 < len(display_id) <= LONGEST_DISPLAY_ID:
                 self._remember(display_id, item)
 
     def advise(self, error: dict[str, Any]) -> None:

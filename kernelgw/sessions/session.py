@@ -30,6 +30,8 @@ from .recorder import Recorder
 
 # The reply and `idle` come by different sockets. After one of them, the other is owed within this time.
 STRAGGLER_S = 1.0
+# Unless output is still coming, which `idle` comes after: then as long as that goes on, up to this.
+BACKLOG_S = 60.0
 HISTORY_SHARE = 2  # All executions together may keep this many times what one may.
 log = logging.getLogger("kernelgw.session")
 
@@ -274,10 +276,15 @@ class Session:
         if execution.idle and execution.reply is not None:
             self._settle(execution)
         elif self._current is execution:
-            self._loop.call_later(STRAGGLER_S, self._straggler, execution)
+            until = self._loop.time() + BACKLOG_S
+            self._loop.call_later(STRAGGLER_S, self._straggler, execution, self.log.last, until)
 
-    def _straggler(self, execution: Execution) -> None:
-        if self._current is execution:
+    def _straggler(self, execution: Execution, heard: int, until: float) -> None:
+        if self._current is not execution:
+            return
+        if self.log.last > heard and self._loop.time() < until:
+            self._loop.call_later(STRAGGLER_S, self._straggler, execution, self.log.last, until)
+        else:
             log.info("execution %s: completed without its %s", execution.id, "idle" if execution.reply else "reply")
             self._settle(execution)
 

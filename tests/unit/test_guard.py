@@ -130,6 +130,7 @@ async def test_a_guard_without_a_token_lets_nobody_in(headers: list[Header]) -> 
     assert await Call(token="")(HOST, *headers, query="token=") == 401
 
 
+@pytest.mark.prop("GA12")
 async def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[int, int]] = []
 
