@@ -383,7 +383,7 @@ for path in [*pathlib.Path("/proc").glob("[0-9]*/environ"), *pathlib.Path("/proc
     try: text = path.read_bytes()
     except OSError: continue
     found += [str(path)] if NEEDLE.encode() in text else []
-WHERE = ("/etc", "/home", "/tmp", "/workspace", "/run", "/var", "/dev/shm", "/root")
+WHERE = ("/etc", "/home", "/tmp", "/workspace", "/run", "/var", "/dev/shm")
 for folder, _, names in (entry for start in WHERE for entry in os.walk(start)):
     for name in names:
         path = pathlib.Path(folder, name)
