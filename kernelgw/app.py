@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 
 from . import __version__
-from .api import executions, pages, problems, sessions
+from .api import docs, executions, pages, problems, sessions
 from .api.guard import Guard
 from .kernel.fences import raise_fences
 from .kernel.launcher import Launcher
@@ -38,10 +38,14 @@ def create_app(settings: Settings) -> Guard:
         version=__version__,
         summary="Runs a chat's code in a live, sandboxed Jupyter kernel.",
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
+        # It would send callers to wherever their own Host header says, with the token if that stood in the address.
+        redirect_slashes=False,
     )
     problems.install(app)
     app.include_router(pages.router)
+    app.include_router(docs.router)
     app.include_router(sessions.router)
     app.include_router(executions.router)
     return Guard(
@@ -50,6 +54,7 @@ def create_app(settings: Settings) -> Guard:
         hosts=(settings.host, *settings.allowed_hosts),
         origins=settings.allowed_origins,
         max_body=settings.max_body_bytes,
+        wrong_tokens=settings.wrong_tokens,
     )
 
 

@@ -6,6 +6,10 @@
     ├── OriginNotAllowed      403  a browser page of somebody else
     ├── BadRequest            400  the request does not say what it should
     ├── BodyTooLarge          413
+    ├── HeadTooLarge          431  the target and headers of a request
+    ├── TooSlow               408  a request that did not come in within the time there is for it
+    ├── TooManyTries          429  wrong tokens from one address; a right one is never refused for them
+    ├── TooManyConnections    503  every place is taken by a caller with the token
     ├── UnknownLanguage       400
     ├── UnknownEnvironment    400
     ├── SessionNotFound       404
@@ -73,6 +77,30 @@ class BodyTooLarge(GatewayError):
     code = "body_too_large"
     status = 413
     hint = "Send large data as workspace files, or raise --max-body-bytes."
+
+
+class HeadTooLarge(GatewayError):
+    code = "head_too_large"
+    status = 431
+    hint = "Send fewer or shorter headers, or raise --max-header-bytes."
+
+
+class TooSlow(GatewayError):
+    code = "too_slow"
+    status = 408
+    hint = "Send requests without pauses, or raise --head-timeout-s or --body-timeout-s."
+
+
+class TooManyTries(GatewayError):
+    code = "too_many_tries"
+    status = 429
+    hint = "Send the right token, which is let in at any time; the gateway prints it when it starts."
+
+
+class TooManyConnections(GatewayError):
+    code = "too_many_connections"
+    status = 503
+    hint = "Close connections that are not needed, or raise --max-connections."
 
 
 class UnknownLanguage(GatewayError):

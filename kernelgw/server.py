@@ -6,7 +6,9 @@ import asyncio
 import dataclasses
 import fcntl
 import json
+import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -16,11 +18,18 @@ from pathlib import Path
 
 import uvicorn
 
+from .api.connection import Limits, connections
 from .api.guard import Guard
+from .api.peers import Door
 from .app import create_app, end_sessions, running
 from .errors import GatewayError
 from .hardening import hide
 from .settings import RUNNING, BadSetting, Settings
+
+# Descriptors of the gateway itself, and of each live session: its kernel's sockets, pipes, pidfd and cgroup.
+OWN_FILES = 128
+SESSION_FILES = 16
+log = logging.getLogger("kernelgw.server")
 
 
 def serve(settings: Settings) -> int:
@@ -40,7 +49,15 @@ def serve(settings: Settings) -> int:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=connections(
+            Limits(settings.max_header_bytes, settings.head_timeout_s, settings.body_timeout_s),
+            Door(_room(settings), settings.max_strangers),
+        ),
+        # Whoever adds one has to hand the connection over, its place and its clock with it.
+        ws="none",
+        timeout_keep_alive=settings.keep_alive_s,
+        # Anybody could say by a header to be anybody.
+        proxy_headers=False,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -103,6 +120,18 @@ def _leave_address(settings: Settings, url: str) -> None:
     path.unlink(missing_ok=True)
     path.touch(0o600)
     path.write_text(json.dumps({"url": url, "token": settings.token, "pid": os.getpid()}))
+
+
+def _room(settings: Settings) -> int:
+    """How many connections there can be, with descriptors left for the sessions. Raises the limit where it may."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    left = most - OWN_FILES - SESSION_FILES * settings.max_sessions
+    if most == resource.RLIM_INFINITY or left >= settings.max_connections:
+        return settings.max_connections
+    room = max(16, left)
+    log.warning("only %d connections, as this user may open only %d files (ulimit -Hn)", room, most)
+    return room
 
 
 def _bind(host: str, port: int) -> socket.socket:

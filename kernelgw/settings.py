@@ -63,6 +63,17 @@ class Settings:
     network_upstream: str = _option("", "a proxy of this network that egress goes through: http://host:port")
     package_hosts: tuple[str, ...] = _option((), "hosts for network packages besides those pip and npm are set up with")
     max_body_bytes: int = _option(16 << 20, "largest request body")
+    max_header_bytes: int = _option(32 << 10, "largest head of a request, target and headers together", least=1 << 10)
+    head_timeout_s: float = _option(15.0, "for the head of a request to come in", least=0.1)
+    body_timeout_s: float = _option(30.0, "for its body, and one second more for every 4 KiB of it", least=0.1)
+    keep_alive_s: int = _option(30, "how long an idle connection is kept for the next request", least=1)
+    max_connections: int = _option(1000, "connections at most; the oldest without the token gives way", least=16)
+    max_strangers: int = _option(
+        200, "connections of one address that have not shown the token; behind a proxy: as many as it opens", least=8
+    )
+    wrong_tokens: int = _option(
+        30, "wrong tokens a minute from one address; then 429, never for the right one", least=1
+    )
     output_bytes: int = _option(64 << 20, "output kept of one execution; beyond it the middle is left out")
     log_bytes: int = _option(64 << 20, "events kept of one session, for readers that come later or are slow")
     history_length: int = _option(1000, "executions kept of one session", least=1)

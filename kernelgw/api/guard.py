@@ -11,7 +11,16 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import BodyTooLarge, GatewayError, HostNotAllowed, OriginNotAllowed, Unauthorized
+from ..errors import (
+    BadRequest,
+    BodyTooLarge,
+    GatewayError,
+    HostNotAllowed,
+    OriginNotAllowed,
+    TooManyTries,
+    Unauthorized,
+)
+from .peers import Tries, network
 from .problems import problem
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -19,13 +28,37 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/favicon.ico"})
 HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+))(?::\d{1,5})?")
 OPEN_PREFIXES = ("/static/",)
+# Twice, and whoever stands in front of the gateway may have read the other one.
+ONCE = ("host", "origin", "authorization", "content-length")
+# A callable in the scope's extensions: what the connection wants to know as soon as the token was seen on it.
+ADMITTED = "kernelgw.admitted"
+# Of every answer that does not say otherwise: it is for one caller, and no page of others may make anything of it.
+DEFAULTS = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
+)
 
 
 class Guard:
-    """Checks Host (against DNS rebinding), Origin (against other people's pages), token and body size."""
+    """Checks Host (against DNS rebinding), Origin (against other people's pages), token and body size.
 
-    def __init__(self, app: ASGIApp, token: str, hosts: Iterable[str], origins: Iterable[str], max_body: int) -> None:
+    `wrong_tokens`: how many of them a minute are listened to from one address.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        token: str,
+        hosts: Iterable[str],
+        origins: Iterable[str],
+        max_body: int,
+        wrong_tokens: int = 30,
+    ) -> None:
         self.app = app
+        self.tries = Tries(wrong_tokens)
         # Without one nobody passes: a digest of nothing would let in whoever sends nothing.
         self.token = _digest(token) if token else None
         self.hosts = frozenset(host.lower() for host in hosts) | LOOPBACK
@@ -48,6 +81,9 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        for name in ONCE:
+            if len(headers.getlist(name)) > 1:
+                raise BadRequest(f"A request has one {name} header at most.")
         host = _host(headers.get("host", ""))
         if host not in self.hosts:
             raise HostNotAllowed(f"This gateway does not answer to the name {host[:200]!r}.")
@@ -57,11 +93,22 @@ class Guard:
         path = scope["path"]
         if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
             return
-        if self.token is None or not hmac.compare_digest(_digest(_presented(scope, headers)), self.token):
-            raise Unauthorized("The token is missing or wrong.")
+        self._check_token(scope, headers)
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit() and len(length) < 19) or int(length) > self.max_body:
             raise too_large(self.max_body)
+
+    def _check_token(self, scope: Scope, headers: Headers) -> None:
+        """The token first, and only then how often it was wrong: nobody can lock a right one out."""
+        presented = _presented(scope, headers)
+        if self.token is not None and hmac.compare_digest(_digest(presented), self.token):
+            if (admitted := scope.get("extensions", {}).get(ADMITTED)) is not None:
+                admitted()
+            return
+        client = scope.get("client")
+        if presented and (wait := self.tries.failed(network(client[0]) if client else "")):
+            raise TooManyTries("Too many wrong tokens came from this address.", retry_after_s=wait)
+        raise Unauthorized("The token is missing or wrong.")
 
     def _own(self, origin: str, host: str) -> bool:
         try:
@@ -73,7 +120,7 @@ class Guard:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": error.code})
             return
-        await problem(error)(scope, receive, send)
+        await problem(error)(scope, receive, _with_defaults(send))
 
 
 class _Limited:
@@ -86,6 +133,7 @@ class _Limited:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         seen = 0
         refused = False
+        send = _with_defaults(send)
 
         async def counted() -> Message:
             nonlocal seen
@@ -106,6 +154,17 @@ class _Limited:
                 await problem(too_large(self.most))(scope, receive, send)
 
         await self.app(scope, counted, answer)
+
+
+def _with_defaults(send: Send) -> Send:
+    async def headed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            named = {name.lower() for name, _ in headers}
+            message = {**message, "headers": headers + [each for each in DEFAULTS if each[0] not in named]}
+        await send(message)
+
+    return headed
 
 
 def too_large(limit: int) -> BodyTooLarge:

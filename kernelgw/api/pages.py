@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +15,8 @@ from .problems import JSON
 
 router = APIRouter(include_in_schema=False)
 FOLDER = Path(__file__).resolve().parents[1] / "web" / "page"
+# What a name may be. Asking the disk about any other would be to ask it about somebody's choice of path.
+NAME = re.compile(r"[a-z-]{1,40}\.[a-z]{2,4}")
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -50,11 +53,12 @@ async def static(name: str) -> Response:
 
 def _serve(name: str) -> Response:
     path = FOLDER / name
-    if path.parent != FOLDER or not path.is_file():
+    if NAME.fullmatch(name) is None or not path.is_file():
         raise HTTPException(404, "Not found")
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     kind = "text/javascript" if name.endswith(".js") else kind
-    headers = {**COMMON, "Content-Security-Policy": PAGE_POLICY}
+    # Whoever opened the page in a window of theirs gets no hold of it.
+    headers = {**COMMON, "Content-Security-Policy": PAGE_POLICY, "Cross-Origin-Opener-Policy": "same-origin"}
     if name == "frame.html":
         headers |= FRAME_HEADERS
     return Response(path.read_bytes(), headers=headers, media_type=kind)

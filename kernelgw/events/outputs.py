@@ -11,6 +11,9 @@ from .translate import Happening
 
 # Of what may be kept, the share for the beginning; the rest is for the newest.
 HEAD_SHARE = 0.25
+# What an output costs beside its content. So many of them may be kept as would fill the limit by that alone.
+OVERHEAD = 400
+FEW_ITEMS = 1000
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -30,17 +33,24 @@ class Outputs:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self._most_items = max(FEW_ITEMS, limit // OVERHEAD)
         self._head: list[Item] = []
         self._tail: deque[Item] = deque()
         self._head_size = 0
         self._tail_size = 0
         self._dropped = 0
+        self._dropped_any = False
         self._clear_next = False
 
     @property
     def size(self) -> int:
         """Bytes kept, roughly."""
         return self._head_size + self._tail_size
+
+    @property
+    def cost(self) -> int:
+        """Bytes of memory that they take, roughly."""
+        return self.size + OVERHEAD * self._count_items()
 
     def apply(self, seq: int, happening: Happening) -> Item | None:
         """Takes one event in; returns the new item when it made one (so that a display id can find it)."""
@@ -67,7 +77,8 @@ class Outputs:
         self._trim()
 
     def _keep(self, item: Item) -> None:
-        item.in_head = not self._tail and self._head_size + item.size <= self.limit * HEAD_SHARE
+        room = self._head_size + item.size <= self.limit * HEAD_SHARE
+        item.in_head = not self._tail and room and len(self._head) < self._most_items * HEAD_SHARE
         (self._head if item.in_head else self._tail).append(item)
         self._count(item, item.size)
         self._trim()
@@ -79,16 +90,20 @@ class Outputs:
             self._tail_size += size
 
     def _trim(self) -> None:
-        while self.size > self.limit and len(self._tail) > 1:
+        while len(self._tail) > 1 and (self.size > self.limit or self._count_items() > self._most_items):
             self._drop(self._tail.popleft())
         # Only displays that grew by updates can make the beginning too large.
         most = self.limit * HEAD_SHARE
-        while self.size > self.limit and self._head_size > most and len(self._head) + len(self._tail) > 1:
+        while self.size > self.limit and self._head_size > most and self._count_items() > 1:
             self._drop(self._head.pop())
+
+    def _count_items(self) -> int:
+        return len(self._head) + len(self._tail)
 
     def _drop(self, item: Item) -> None:
         self._count(item, -item.size)
         self._dropped += item.size
+        self._dropped_any = True
         item.owner = None
 
     def clear(self) -> None:
@@ -97,6 +112,7 @@ class Outputs:
         self._head.clear()
         self._tail.clear()
         self._head_size = self._tail_size = self._dropped = 0
+        self._dropped_any = False
         self._clear_next = False
 
     def as_json(self) -> list[dict[str, Any]]:
@@ -124,7 +140,7 @@ class Outputs:
 
     def _items(self) -> Iterator[Item]:
         yield from self._head
-        if self._dropped:
+        if self._dropped_any:
             text = f"\n[{self._dropped:,} characters of output left out here: the limit is {self.limit:,}]\n"
             seq = self._tail[0].seq - 1 if self._tail else self._head[-1].seq + 1
             yield Item(seq, "output.stream", {"name": "stderr", "text": text}, len(text))

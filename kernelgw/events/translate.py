@@ -30,11 +30,13 @@ def _stream(content: Content) -> Happening:
 
 def _bundle(type_: str, content: Content) -> Happening:
     bundle, size = _encodable(_dict(content.get("data")))
-    data: dict[str, Any] = {"data": bundle, "metadata": _encodable(_dict(content.get("metadata")))[0]}
+    metadata, more = _encodable(_dict(content.get("metadata")))
+    data: dict[str, Any] = {"data": bundle, "metadata": metadata}
     display_id = _dict(content.get("transient")).get("display_id")
     if display_id is not None:
         data["display_id"] = str(display_id)
-    return Happening(type_, data, size)
+        more += len(data["display_id"])
+    return Happening(type_, data, size + more)
 
 
 def _display(content: Content) -> Happening:
@@ -67,7 +69,7 @@ def error(content: Content) -> dict[str, Any]:
 
 def _error(content: Content) -> Happening:
     data = error(content)
-    return Happening("output.error", data, sum(map(len, data["traceback"])) + len(data["value"]))
+    return Happening("output.error", data, sum(map(len, data["traceback"])) + len(data["name"]) + len(data["value"]))
 
 
 def _input(content: Content) -> Happening:
@@ -159,5 +161,5 @@ def _encodable(values: dict[str, Any]) -> tuple[dict[str, Any], int]:
             except orjson.JSONEncodeError:
                 value = TOO_DEEP
         kept[name] = value
-        size += len(value) if isinstance(value, str) else 0
+        size += len(name) + (len(value) if isinstance(value, str) else 0)
     return kept, size

@@ -115,12 +115,17 @@ class KernelClient:
 def _guarded(handler: Callable[[list[bytes]], None]) -> Callable[[list[bytes]], None]:
     """A kernel may say anything; what cannot be understood is dropped and must not cost the connection."""
 
+    wrong = 0
+
     def handle(frames: list[bytes]) -> None:
+        nonlocal wrong
         try:
             handler(frames)
-        except wire.Undecodable as error:
-            log.warning("dropped a message from a kernel: %s", error)
-        except Exception:
-            log.exception("a message from a kernel could not be handled")
+        except Exception as error:
+            wrong += 1
+            # The 1st, the 2nd, the 4th …: a kernel must not fill the log either.
+            if wrong & (wrong - 1) == 0:
+                unforeseen = None if isinstance(error, wire.Undecodable) else error
+                log.warning("dropped message %d of a kernel's: %s", wrong, error, exc_info=unforeseen)
 
     return handle

@@ -22,7 +22,7 @@ class History:
 
     def completed(self, execution: Execution) -> None:
         """Its outputs count from now on."""
-        execution.kept = execution.outputs.size
+        execution.kept = execution.outputs.cost
         self._kept += execution.kept
 
     def _forget_old(self) -> None:

@@ -10,12 +10,16 @@ from weakref import ref
 from ..events.log import EventLog
 from ..events.outputs import Item, update
 from ..events.translate import Happening, translate
-from ..kernel.wire import Message, TooComplex
+from ..kernel.wire import Message, TooComplex, Undecodable
 from .execution import Execution
 
 MOST_DISPLAY_IDS = 10_000
+# A longer one is shown, but no update finds it.
+LONGEST_DISPLAY_ID = 256
 # Displays that share an id and are all updated together; of more, the newest.
 MOST_OF_ONE_ID = 100
+# Messages of which a reader would miss something.
+SHOWN = frozenset({"stream", "display_data", "update_display_data", "execute_result", "error"})
 
 
 class Recorder:
@@ -31,8 +35,11 @@ class Recorder:
         """An iopub message, if it makes an event."""
         try:
             happening = translate(message.msg_type, message.content)
-        except TooComplex as error:
-            text = f"[an output was left out: it has {error}]\n"
+        except Undecodable as error:
+            if message.msg_type not in SHOWN:
+                raise
+            why = f"it has {error}" if isinstance(error, TooComplex) else f"it cannot be read: {error}"
+            text = f"[an output was left out: {why}]\n"
             happening = Happening("output.stream", {"name": "stderr", "text": text}, len(text))
         if happening is not None:
             self.output(execution, happening)
@@ -53,7 +60,8 @@ class Recorder:
                     update(shown, happening)
         elif execution is not None:
             item = execution.outputs.apply(event.seq, happening)
-            if item is not None and (display_id := happening.data.get("display_id")):
+            display_id = happening.data.get("display_id", "")
+            if item is not None and 0 < len(display_id) <= LONGEST_DISPLAY_ID:
                 self._remember(display_id, item)
 
     def advise(self, error: dict[str, Any]) -> None:

@@ -33,7 +33,8 @@ from .pool import Pool
 from .session import Session
 from .terms import agree, limits_of
 
-ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# Whoever writes a URL takes "." and ".." out of it, and then means another one.
+ID = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,128}")
 LANGUAGES = ("python",)
 LIVE = frozenset({State.STARTING, State.IDLE, State.BUSY})
 RETRY_AFTER_S = 5
@@ -77,7 +78,7 @@ class Registry:
     def get(self, name: str) -> Session:
         session = self.sessions.get(name)
         if session is None:
-            raise SessionNotFound(f"There is no session {name!r}.")
+            raise SessionNotFound(f"There is no session {name[:200]!r}.")
         return session
 
     def get_or_create(self, name: str | None, wishes: dict[str, Any] | None = None) -> tuple[Session, bool]:
@@ -124,7 +125,7 @@ class Registry:
     @staticmethod
     def check_language(language: str | None) -> None:
         if language is not None and language not in LANGUAGES:
-            raise UnknownLanguage(f"There is no language {language!r} here.", languages=list(LANGUAGES))
+            raise UnknownLanguage(f"There is no language {language[:200]!r} here.", languages=list(LANGUAGES))
 
     async def delete(self, name: str) -> None:
         session = self.get(name)

@@ -15,7 +15,7 @@ from tests.live.gateway import TOKEN, Gateway
 
 from .chat import Chat
 from .chromium import chromium
-from .relay import Relay, relay
+from .relay import Relay, blank_site, relay
 
 NewChat = Callable[..., Chat]
 TIMEOUT_MS = 20_000
@@ -109,3 +109,10 @@ def elsewhere(gateway: Gateway) -> Iterator[Relay]:
     """Another origin, where nothing has any business."""
     with relay(gateway.url) as server:
         yield server
+
+
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """A page of nobody's, for proof that an attack is one."""
+    with blank_site() as address:
+        yield address

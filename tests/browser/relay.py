@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import re
 import socket
 import socketserver
@@ -64,6 +65,30 @@ def relay(gateway: str) -> Iterator[Relay]:
         thread.start()
         try:
             yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Blank(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<p>")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def blank_site() -> Iterator[str]:
+    """The address of a page of nobody's, with no policy of any kind."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Blank) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()

@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.live import proc
 from tests.live.client import House
-from tests.live.gateway import TOKEN, Gateway
+from tests.live.gateway import TOKEN
 
 from .chat import COMPLAINTS, Chat
 from .conftest import NewChat
@@ -30,10 +30,9 @@ def url(relay: Relay, host: str = "127.0.0.1") -> str:
     return f"http://{host}:{relay.port}"
 
 
-def plain_page(context: BrowserContext, gateway: Gateway) -> Page:
-    """A page of no policy at all, for proof that an attack is one."""
+def plain_page(context: BrowserContext, nowhere: str) -> Page:
     page = context.new_page()
-    page.goto(f"{gateway.url}/healthz")
+    page.goto(nowhere)
     return page
 
 
@@ -44,6 +43,7 @@ def missed(relay: Relay, name: str) -> set[str]:
     }
 
 
+@pytest.mark.prop("OU01", "OU02")
 def test_frame_cannot_break_out(new_chat: NewChat, wire: Relay, house: House) -> None:
     chat = new_chat(url(wire))
     chat.allow("policy", "sandbox")
@@ -66,22 +66,24 @@ def test_frame_cannot_break_out(new_chat: NewChat, wire: Relay, house: House) ->
     assert chat.page.evaluate("async path => (await fetch(path, {method: 'PUT'})).status", path) == 201
 
 
-def test_frame_reaches_no_host(chat: Chat, new_context: NewContext, gateway: Gateway, elsewhere: Relay) -> None:
+@pytest.mark.prop("OU01")
+def test_frame_reaches_no_host(chat: Chat, new_context: NewContext, nowhere: str, elsewhere: Relay) -> None:
     chat.allow("policy")
     base = url(elsewhere, "localhost")
     end = "<script>document.write('<b id=end>42</b>')</script>"
     cell = chat.run(shown(requesting(base, "frame") + end))
     expect(cell.locator("iframe").content_frame.locator("#end")).to_have_text("42")
-    page = plain_page(new_context(), gateway)
+    page = plain_page(new_context(), nowhere)
     assert elsewhere.connections == 0
     page.set_content(requesting(base, "plain"))
     proc.wait_until(lambda: not missed(elsewhere, "plain"), 10, lambda: missed(elsewhere, "plain"))
     assert missed(elsewhere, "frame") == REQUESTS.keys()
 
 
+@pytest.mark.prop("OU02")
 @pytest.mark.parametrize("name", NAVIGATIONS)
 def test_frame_leads_nobody_away(
-    chat: Chat, new_context: NewContext, gateway: Gateway, elsewhere: Relay, name: str
+    chat: Chat, new_context: NewContext, nowhere: str, elsewhere: Relay, name: str
 ) -> None:
     html, complaint = NAVIGATIONS[name]
     chat.allow(complaint)
@@ -92,11 +94,12 @@ def test_frame_leads_nobody_away(
     assert chat.page.url == before
     assert chat.page.context.pages == [chat.page]
     assert elsewhere.connections == 0
-    page = plain_page(new_context(), gateway)
+    page = plain_page(new_context(), nowhere)
     page.set_content(html.replace("TARGET", f"{url(elsewhere)}/plain"))
     proc.wait_until(lambda: "/plain" in str(elsewhere.asked()), 10, "a plain page goes there")
 
 
+@pytest.mark.prop("OU11")
 def test_frame_cannot_fill_the_page(chat: Chat) -> None:
     high = "<script>setInterval(() => parent.postMessage({type: 'height', height: 1e7}, '*'), 10)</script>"
     chat.run(shown(f"{high}<b>high</b>"))
@@ -107,6 +110,7 @@ def test_frame_cannot_fill_the_page(chat: Chat) -> None:
     expect(chat.printed(chat.run("print('the page goes on')"))).to_have_text(["the page goes on"])
 
 
+@pytest.mark.prop("OU01", "OU10")
 def test_text_is_never_markup(chat: Chat) -> None:
     markup = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>"
     cell = chat.run(

@@ -63,6 +63,7 @@ def decoded(picture: Locator) -> None:
     assert picture.evaluate("image => image.naturalWidth") > 0
 
 
+@pytest.mark.prop("GA08")
 def test_token_leaves_the_address(chat: Chat) -> None:
     expect(chat.page.get_by_role("heading", name="Run some code")).to_be_visible()
     assert "?" not in chat.page.url
@@ -120,6 +121,7 @@ def test_table(chat: Chat) -> None:
     assert box["y"] + box["height"] <= outer["y"] + outer["height"] < box["y"] + box["height"] + 30
 
 
+@pytest.mark.prop("OU01")
 def test_svg_is_a_picture_and_its_script_is_dead(chat: Chat) -> None:
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="60" height="40" onload="parent.hacked = 1">'

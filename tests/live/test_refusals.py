@@ -74,6 +74,7 @@ def test_bad_execution_bodies(house: House, body: object) -> None:
     problem(house.client.get(session.path), 404, "session_not_found")
 
 
+@pytest.mark.prop("GA09")
 @pytest.mark.parametrize(
     "content", [b"{", b"", b"\xff\xfe", b'{"code": "1"', b"code=1", b'{"code": "\xed\xa0\x80"}', b"[" * 100_000]
 )
@@ -110,6 +111,7 @@ def test_unknown_path_and_method(house: House) -> None:
     problem(house.client.patch("/v1/sessions"), 405, "method_not_allowed")
 
 
+@pytest.mark.prop("GA09")
 def test_body_too_large(house: House) -> None:
     path = f"{house.session().path}/executions"
     body = b'{"code": "' + b"#" * (17 * MIB) + b'"}'

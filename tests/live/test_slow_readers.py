@@ -41,6 +41,7 @@ def small_house(make_house: Callable[..., House]) -> House:
     return make_house(log_bytes=4 * MIB, output_bytes=2 * MIB, grace_s=2)
 
 
+@pytest.mark.prop("OU04")
 def test_a_stalled_reader_slows_nobody(small_house: House) -> None:
     flooded, other = small_house.session(), small_house.session()
     flooded.create()
@@ -75,6 +76,7 @@ def test_a_stalled_reader_slows_nobody(small_house: House) -> None:
     assert flooded.value("print(n > 10000)", timeout_s=20) == "True\n"
 
 
+@pytest.mark.prop("OU03")
 def test_what_is_left_out_is_marked(small_house: House) -> None:
     session = small_house.session()
     execution = session.run("for n in range(100_000): print(f'{n:06}', 'x' * 93)", timeout_s=40)
@@ -90,6 +92,7 @@ def test_what_is_left_out_is_marked(small_house: House) -> None:
     assert events[-1].type == "execution.completed"
 
 
+@pytest.mark.prop("OU03")
 def test_one_huge_print_is_bounded_too(small_house: House) -> None:
     session = small_house.session()
     execution = session.run(f"print('a' + 'x' * {20 * MIB} + 'z')", timeout_s=40)
@@ -100,6 +103,7 @@ def test_one_huge_print_is_bounded_too(small_house: House) -> None:
     assert len(whole) < 4 * MIB
 
 
+@pytest.mark.prop("OU03")
 def test_flood_of_displays_is_bounded(small_house: House) -> None:
     session = small_house.session()
     execution = session.run(
@@ -112,6 +116,7 @@ def test_flood_of_displays_is_bounded(small_house: House) -> None:
     assert "left out" in text(execution, "stderr")
 
 
+@pytest.mark.prop("OU03")
 def test_flood_of_display_updates_is_bounded(small_house: House) -> None:
     session = small_house.session()
     before = proc.resident_bytes(small_house.gateway.pid)
@@ -126,6 +131,7 @@ for n in range(1, 301): handle.update({'text/plain': str(n), 'text/html': 'x' * 
     assert proc.resident_bytes(small_house.gateway.pid) - before < 120 * MIB
 
 
+@pytest.mark.prop("OU04")
 def test_a_stalled_reader_gets_the_rest_when_it_reads_on(small_house: House) -> None:
     session = small_house.session()
     session.create()

@@ -20,8 +20,8 @@ from tests.live.client import House, Session, problem, text
 from tests.live.gateway import MODULE, TOKEN, Gateway
 from tests.tls import server_context
 
-from .servers import Canary, unix_listener, was_reached
 from .egress import own_addresses, plain_get, proxy_of, run, status, statuses, tunnel, verdicts
+from .servers import Canary, unix_listener, was_reached
 
 pytestmark = pytest.mark.live
 

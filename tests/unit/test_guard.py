@@ -10,7 +10,7 @@ import orjson
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from kernelgw.api.guard import Guard
+from kernelgw.api.guard import ADMITTED, DEFAULTS, Guard
 
 TOKEN = "right-token"
 BEARER = ("authorization", f"Bearer {TOKEN}")
@@ -49,6 +49,8 @@ class Call:
         self.guard = Guard(self.inner, token, hosts, origins, max_body=100)
         self.sent: list[Message] = []
         self.received = 0
+        self.address = "192.0.2.1"
+        self.admitted = 0
 
     async def __call__(
         self,
@@ -69,11 +71,15 @@ class Call:
             self.sent.append(message)
 
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-        scope = {"type": kind, "path": path, "query_string": query.encode(), "headers": raw, "method": "POST"}
+        scope: Scope = {"type": kind, "path": path, "query_string": query.encode(), "headers": raw, "method": "POST"}
+        scope.update(client=(self.address, 1), extensions={ADMITTED: self._admit})
         await self.guard(scope, receive, send)
         if kind == "websocket":
             return self.sent[0].get("code", 101)
         return self.sent[0]["status"] if self.sent else None
+
+    def _admit(self) -> None:
+        self.admitted += 1
 
     def code(self) -> str:
         found: str = orjson.loads(self.sent[1]["body"])["error"]["code"]
@@ -124,6 +130,7 @@ async def test_a_guard_without_a_token_lets_nobody_in(headers: list[Header]) -> 
     assert await Call(token="")(HOST, *headers, query="token=") == 401
 
 
+@pytest.mark.prop("GA12")
 async def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[int, int]] = []
 
@@ -269,3 +276,67 @@ async def test_the_lifespan_passes() -> None:
     call = Call()
     await call(kind="lifespan")
     assert call.inner.calls == 1
+
+
+@pytest.mark.parametrize("name", ["Host", "Origin", "Authorization", "Content-Length"])
+async def test_what_is_judged_may_stand_there_once(name: str) -> None:
+    values = {"Host": HOST[1], "Origin": f"http://{HOST[1]}", "Authorization": BEARER[1], "Content-Length": "1"}
+    headers = [(each.lower(), value) for each, value in values.items()]
+    assert await Call()(*headers) == 200
+    call = Call()
+    assert await call(*headers, (name.lower(), values[name])) == 400
+    assert call.code() == "bad_request"
+    assert (call.inner.calls, call.received) == (0, 0)
+
+
+@pytest.mark.prop("GA12")
+async def test_wrong_tokens_are_limited_by_address_and_the_right_one_never_is() -> None:
+    call = Call()
+
+    async def asked(value: str, address: str = "192.0.2.1") -> int:
+        call.sent.clear()
+        call.address = address
+        status: int = await call(HOST, ("authorization", f"Bearer {value}"))
+        return status
+
+    assert [await asked(f"wrong-{n}") for n in range(31)] == [401] * 30 + [429]
+    assert call.code() == "too_many_tries"
+    assert int(dict(call.sent[0]["headers"])[b"retry-after"]) >= 1
+    assert await asked(TOKEN) == 200
+    assert await asked("wrong") == 429
+    assert await asked("wrong", "192.0.2.2") == 401
+    # To send none is no try: a page that asks for it first must not be locked out.
+    assert await asked("") == 401
+
+
+async def test_the_connection_hears_of_the_token_and_of_nothing_else() -> None:
+    call = Call()
+    for headers, path in (([HOST], "/v1/sessions"), ([HOST], "/"), ([HOST, BEARER], "/healthz")):
+        await call(*headers, path=path)
+    assert call.admitted == 0
+    await call(("host", "evil.example"), BEARER)
+    await call(HOST, BEARER, ("origin", "null"))
+    assert call.admitted == 0
+    await call(HOST, BEARER)
+    assert call.admitted == 1
+
+
+async def test_every_answer_keeps_to_itself() -> None:
+    for headers in ([HOST, BEARER], [HOST], [], [HOST, BEARER, ("content-length", "101")]):
+        call = Call()
+        await call(*headers)
+        assert set(DEFAULTS) <= set(call.sent[0]["headers"])
+        assert dict(call.sent[0]["headers"])[b"cache-control"] == b"no-store"
+
+
+async def test_what_an_answer_says_itself_is_left_to_it() -> None:
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"Cache-Control", b"no-cache")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    call = Call()
+    call.guard.app = page
+    await call(HOST, BEARER)
+    names = [name.lower() for name, _ in call.sent[0]["headers"]]
+    assert names.count(b"cache-control") == 1
+    assert (b"Cache-Control", b"no-cache") in call.sent[0]["headers"]

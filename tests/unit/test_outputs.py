@@ -182,8 +182,9 @@ def test_the_marker_counts_displays_and_errors_too() -> None:
     found = outputs(happenings, limit=100)
     kept = sum(len(one.get("text", "")) for one in found.as_json() if one["output_type"] == "stream")
     kept -= sum(len(match[0]) for one in found.as_json() for match in MARKER.finditer(one.get("text", "")))
-    kept += sum(len(one["data"]["text/plain"]) for one in found.as_json() if "data" in one)
-    kept += sum(len("Traceback") + 2 * len(one["evalue"]) for one in found.as_json() if one["output_type"] == "error")
+    kept += sum(len("text/plain") + len(one["data"]["text/plain"]) for one in found.as_json() if "data" in one)
+    faults = [one for one in found.as_json() if one["output_type"] == "error"]
+    kept += sum(len("ValueError") + len("Traceback") + 2 * len(one["evalue"]) for one in faults)
     assert kept <= 100
     assert marked(found) == (sum(one.size for one in happenings) - kept, 100)
 
@@ -194,7 +195,7 @@ def test_the_newest_output_stays_however_large_and_gives_way_to_the_next() -> No
     found.apply(3, text("b"))
     assert shown(found)[0] == "out:a"
     assert shown(found)[-1] == "out:b"
-    assert marked(found) == (5000, 1000)
+    assert marked(found) == (5000 + len("text/plain"), 1000)
 
 
 def test_a_clear_frees_the_room_and_takes_the_marker_away() -> None:
@@ -234,6 +235,18 @@ def test_whatever_comes_it_is_a_valid_notebook_in_order_and_within_the_limit(see
         assert seqs == sorted(set(seqs))
         assert sum(len(MARKER.sub("", line)) for line in shown(found)) <= 500 + 4 * len(seqs)
     valid(found)
+
+
+@pytest.mark.prop("OU03")
+@pytest.mark.parametrize("one", [text("x"), text(""), display(""), happening("display_data", data={})])
+def test_very_many_very_small_ones_are_too_many(one: Happening) -> None:
+    limit = 800_000
+    found = outputs([one] * 10_000, limit=limit)
+    assert found.cost <= limit + found.size
+    assert limit / 2 < found.cost
+    # Both ends are still there, and where the rest was.
+    assert found.as_json()[0]["seq"] == 1
+    assert marked(found)[0] == one.size * 8000
 
 
 def test_each_kind_of_output_is_valid_in_a_notebook() -> None:

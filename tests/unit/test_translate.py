@@ -57,11 +57,12 @@ def test_a_stream_of_any_other_name_is_stdout() -> None:
 
 
 BUNDLE: dict[str, Any] = {"text/plain": "12345", "image/png": "abc"}
+SIZE = len("text/plain12345image/pngabc")
 
 
 def test_display_data() -> None:
     found = event("display_data", {"data": BUNDLE, "metadata": {"image/png": {"width": 3}}, "transient": {}})
-    assert found == Happening("output.display", {"data": BUNDLE, "metadata": {"image/png": {"width": 3}}}, 8)
+    assert found == Happening("output.display", {"data": BUNDLE, "metadata": {"image/png": {"width": 3}}}, SIZE + 84)
 
 
 def test_a_display_id_is_told() -> None:
@@ -71,12 +72,12 @@ def test_a_display_id_is_told() -> None:
 
 def test_update_display_data() -> None:
     found = event("update_display_data", {"data": BUNDLE, "metadata": {}, "transient": {"display_id": "d1"}})
-    assert found == Happening("output.update", {"data": BUNDLE, "metadata": {}, "display_id": "d1"}, 8)
+    assert found == Happening("output.update", {"data": BUNDLE, "metadata": {}, "display_id": "d1"}, SIZE + 2)
 
 
 def test_execute_result() -> None:
     found = event("execute_result", {"data": BUNDLE, "metadata": {}, "execution_count": 7})
-    assert found == Happening("output.result", {"data": BUNDLE, "metadata": {}, "execution_count": 7}, 8)
+    assert found == Happening("output.result", {"data": BUNDLE, "metadata": {}, "execution_count": 7}, SIZE)
 
 
 @pytest.mark.parametrize(("content", "wait"), [({"wait": True}, True), ({"wait": False}, False), ({}, False)])
@@ -86,7 +87,7 @@ def test_clear_output(content: dict[str, Any], wait: bool) -> None:
 
 def test_error() -> None:
     found = event("error", {"ename": "ValueError", "evalue": "no", "traceback": ["one", "two"]})
-    assert found == Happening("output.error", {"name": "ValueError", "value": "no", "traceback": ["one", "two"]}, 8)
+    assert found == Happening("output.error", {"name": "ValueError", "value": "no", "traceback": ["one", "two"]}, 18)
 
 
 @pytest.mark.parametrize("password", [True, False])
@@ -117,8 +118,14 @@ def test_a_comm_message_cannot_say_that_it_is_another_or_another_execution_s(msg
 def test_the_size_counts_the_payload() -> None:
     assert event("stream", {"text": "x" * 1000}).size == 1000
     assert event("display_data", {"data": {"a/b": "x" * 600, "application/json": {"k": "y" * 400}}}).size >= 1000
-    assert event("error", {"ename": "E", "evalue": "v" * 300, "traceback": ["t" * 700]}).size == 1000
+    assert event("error", {"ename": "E", "evalue": "v" * 300, "traceback": ["t" * 700]}).size == 1001
     assert event("comm_msg", {"data": {"x": "y" * 1000}}).size >= 1000
+    # Wherever it stands.
+    assert event("display_data", {"data": {"x" * 1000: ""}}).size >= 1000
+    assert event("display_data", {"metadata": {"a": "x" * 1000}}).size >= 1000
+    assert event("display_data", {"metadata": {"a": {"b": "x" * 1000}}}).size >= 1000
+    assert event("display_data", {"transient": {"display_id": "x" * 1000}}).size >= 1000
+    assert event("error", {"ename": "x" * 1000}).size >= 1000
 
 
 VALUES: tuple[Any, ...] = (
@@ -223,7 +230,7 @@ def test_an_error_of_any_shape_is_one(value: Any) -> None:
 def test_the_pager_s_text_is_shown_as_a_display() -> None:
     page = {"source": "page", "data": {"text/plain": "Docstring"}, "start": 0}
     assert payload({"payload": [{"source": "set_next_input", "text": "x"}, page]}) == [
-        Happening("output.display", {"data": {"text/plain": "Docstring"}, "metadata": {}}, 9)
+        Happening("output.display", {"data": {"text/plain": "Docstring"}, "metadata": {}}, 19)
     ]
 
 

@@ -5,6 +5,7 @@
  */
 
 import { PLAIN, applySgr } from "./sgr.js";
+import { visible } from "./visible.js";
 
 /** @typedef {import("./sgr.js").Style} Style */
 /** @typedef {{text: string, style: Style}} Run */
@@ -49,7 +50,7 @@ export class AnsiText {
     while (at < input.length) {
       CONTROL.lastIndex = at;
       const end = CONTROL.exec(input)?.index ?? input.length;
-      if (end > at) this.#put(input.slice(at, end));
+      if (end > at) this.#put(visible(input.slice(at, end)));
       if (end === input.length) break;
       at = this.#control(input, end);
     }

@@ -3,6 +3,7 @@
 import { h, button, duration, problemNote } from "./dom.js";
 import { Outputs } from "./outputs.js";
 import { OutputsView } from "./outputs-view.js";
+import { visible } from "./visible.js";
 
 /** @typedef {import("./api.js").Execution} Execution */
 /** @typedef {import("./api.js").ApiError} ApiError */
@@ -50,7 +51,7 @@ export class Cell {
     this.#view = new OutputsView(outputs, actions.fetchBlob);
     const again = button("Edit again", () => actions.reuse(code));
     const head = h("header", "cell-head", this.#count, this.#status, again);
-    const source = h("pre", { className: "code", tabIndex: 0, ariaLabel: "Code" }, h("code", {}, code));
+    const source = h("pre", { className: "code", tabIndex: 0, ariaLabel: "Code" }, h("code", {}, visible(code)));
     source.setAttribute("role", "group");
     this.element = h("li", "cell", head, source, this.#view.element, this.#prompt, this.#notes);
     this.#setStatus("queued");
@@ -163,7 +164,7 @@ export class Cell {
   #ask({ prompt, password }) {
     const field = h("input", { type: password ? "password" : "text", autocomplete: "off", spellcheck: false });
     const send = h("button", { type: "submit", className: "quiet" }, "Send");
-    const form = h("form", {}, h("label", {}, h("span", "mono", prompt || "Input"), field), send);
+    const form = h("form", {}, h("label", {}, h("span", "mono", visible(prompt) || "Input"), field), send);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#answer(form, prompt, password, field.value);

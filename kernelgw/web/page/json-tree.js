@@ -1,6 +1,7 @@
 /** A value as a tree that opens. Branches are built when they are opened, big ones in parts. */
 
 import { h, button } from "./dom.js";
+import { visible } from "./visible.js";
 
 const PART = 100;
 const MAX_STRING = 5000;
@@ -12,7 +13,7 @@ export function jsonTree(value, { open = true } = {}) {
 
 /** @param {string | null} name @param {any} value @param {boolean} open @returns {HTMLElement} */
 function node(name, value, open) {
-  const key = name === null ? [] : [h("span", "json-key", name), ": "];
+  const key = name === null ? [] : [h("span", "json-key", visible(name)), ": "];
   if (value === null || typeof value !== "object") return h("div", "json-leaf", ...key, leaf(value));
   const entries = Object.entries(value);
   const [left, right] = Array.isArray(value) ? ["[", "]"] : ["{", "}"];
@@ -46,5 +47,5 @@ function addPart(parent, entries, from) {
 function leaf(value) {
   if (typeof value !== "string") return h("span", "json-atom", String(value));
   const text = value.length > MAX_STRING ? `${value.slice(0, MAX_STRING)}…` : value;
-  return h("span", "json-string", JSON.stringify(text));
+  return h("span", "json-string", visible(JSON.stringify(text)));
 }

@@ -4,10 +4,11 @@
  */
 
 import { h } from "./dom.js";
+import { visible } from "./visible.js";
 
 /** @param {string} source */
 export function markdown(source) {
-  return h("div", "markdown", ...blocks(source.replace(/\r\n?/g, "\n").split("\n")));
+  return h("div", "markdown", ...blocks(visible(source).replace(/\r\n?/g, "\n").split("\n")));
 }
 
 const LIST = /^\s*(?:[-*+]|(\d+)[.)])\s+(.*)$/;
