@@ -30,6 +30,8 @@ FROM base
 RUN useradd --uid 1000 --create-home kernelgw && install -d -o kernelgw -g kernelgw /data
 # Owned by root, so that nobody who got out of a session could change what all of them run.
 COPY --from=builder /opt/kernelgw /opt/kernelgw
+# For those who have the image alone: docker run --rm --entrypoint cat kernelgw /opt/kernelgw/seccomp.json
+COPY docker/seccomp.json /opt/kernelgw/seccomp.json
 
 USER kernelgw
 WORKDIR /data
@@ -42,8 +44,10 @@ ENV PATH=/opt/kernelgw/bin:$PATH \
 VOLUME /data
 EXPOSE 8000
 
+# Where it listens is in a file of the data directory, whatever the options.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+    CMD ["python", "-c", "import json, urllib.request as r; \
+r.urlopen(json.load(open('/data/gateway.json'))['url'] + '/healthz', timeout=2)"]
 
 # The first process of a container has to collect those that others leave behind.
 ENTRYPOINT ["tini", "--", "kernelgw"]
