@@ -73,7 +73,8 @@ def probe() -> str:
     result = subprocess.run(command, env={}, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S)
     if result.returncode != 0:
         found = _diagnose()
-        said = f"bubblewrap is installed but cannot build a sandbox here: {result.stderr.strip()}"
+        words = result.stderr.strip().rstrip(".")
+        said = f"bubblewrap is installed but cannot build a sandbox here: {words}"
         raise IsolationUnavailable(f"{said}. {found.words}" if found else said, found.hint if found else UNKNOWN)
     # Of what a session takes beyond this sandbox, the filter of a container may refuse some still.
     if diagnosis.is_filtered() and (found := _diagnose()):

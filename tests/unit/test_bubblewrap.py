@@ -163,7 +163,11 @@ def test_a_program_that_cannot_build_one_is_refused_with_its_own_words(
     assert bubblewrap.probe() == str(program)
     assert set(bubblewrap.NAMESPACES) <= set((tmp_path / "bwrap.said").read_text().split())
     # Nothing but what the shell adds by itself.
-    assert {line.partition("=")[0] for line in (tmp_path / "bwrap.env").read_text().splitlines()} <= {"PWD", "_", "SHLVL"}
+    assert {line.partition("=")[0] for line in (tmp_path / "bwrap.env").read_text().splitlines()} <= {
+        "PWD",
+        "_",
+        "SHLVL",
+    }
 
 
 @pytest.fixture

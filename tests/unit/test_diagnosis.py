@@ -82,6 +82,15 @@ def test_outside_of_containers_it_is_the_service_that_forbids(missing: str, word
     assert not re.search("Docker|Podman|Kubernetes", found.hint)
 
 
+@pytest.mark.parametrize("missing", OPTIONS)
+@pytest.mark.parametrize("engine", [DOCKER, PODMAN])
+def test_the_page_for_operators_has_the_option(missing: str, engine: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "containers.md").read_text()
+    flag, option = OPTIONS[missing][engine].split()
+    assert f"{flag} {option}" in page
+    assert f"`{option}`" in page
+
+
 def test_what_covers_proc_is_said() -> None:
     found = explain(replace(FOUND["proc"], container=PODMAN))
     assert found is not None
