@@ -1,11 +1,19 @@
-# docker build -t kernelgw . && docker run -p 8000:8000 -e KERNELGW_TOKEN=… -v kernelgw:/data kernelgw
-# Beyond loopback the gateway refuses to start without KERNELGW_TOKEN. The sandbox makes user namespaces: where the
-# engine forbids them the gateway says so and does not start; docs/running.md has more.
+# docker build -t kernelgw .
+# docs/containers.md says with which options to run it; without them it names the one that is missing and ends.
+# ENVIRONMENT: what sessions find installed, by a name from kernels/environments. BASE: Debian 12, whoever's.
+ARG BASE=debian:bookworm-slim
 
-FROM python:3.11-slim-bookworm AS builder
+FROM ${BASE} AS base
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends bubblewrap ca-certificates python3 python3-venv tini \
+    && rm -rf /var/lib/apt/lists/*
+
+
+FROM base AS builder
 
 # A venv cannot be moved: it is made here at the path where the next stage has it.
-RUN python -m venv /opt/kernelgw
+RUN python3 -m venv /opt/kernelgw
 ENV PATH=/opt/kernelgw/bin:$PATH
 
 WORKDIR /source
@@ -13,25 +21,34 @@ COPY requirements/gateway.txt requirements/
 RUN pip install --no-cache-dir --require-hashes -r requirements/gateway.txt
 COPY . .
 RUN pip install --no-cache-dir --no-deps .
-RUN PIP_NO_CACHE_DIR=1 /opt/kernelgw/bin/python -I -m kernelgw.environments build default
+ARG ENVIRONMENT=default
+RUN PIP_NO_CACHE_DIR=1 /opt/kernelgw/bin/python -I -m kernelgw.environments build "$ENVIRONMENT"
 
 
-FROM python:3.11-slim-bookworm
-
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends bubblewrap \
-    && rm -rf /var/lib/apt/lists/*
+FROM base
 
 RUN useradd --uid 1000 --create-home kernelgw && install -d -o kernelgw -g kernelgw /data
+# Owned by root, so that nobody who got out of a session could change what all of them run.
 COPY --from=builder /opt/kernelgw /opt/kernelgw
+# For those who have the image alone: docker run --rm --entrypoint cat kernelgw /opt/kernelgw/seccomp.json
+COPY docker/seccomp.json /opt/kernelgw/seccomp.json
 
 USER kernelgw
 WORKDIR /data
-ENV PATH=/opt/kernelgw/bin:$PATH KERNELGW_DATA_DIR=/data PYTHONUNBUFFERED=1
+ARG ENVIRONMENT=default
+ENV PATH=/opt/kernelgw/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    KERNELGW_DATA_DIR=/data \
+    KERNELGW_HOST=0.0.0.0 \
+    KERNELGW_ENVIRONMENT=$ENVIRONMENT
 VOLUME /data
 EXPOSE 8000
 
+# Where it listens is in a file of the data directory, whatever the options.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+    CMD ["python", "-c", "import json, urllib.request as r; \
+r.urlopen(json.load(open('/data/gateway.json'))['url'] + '/healthz', timeout=2)"]
 
-ENTRYPOINT ["kernelgw", "serve", "--host", "0.0.0.0"]
+# The first process of a container has to collect those that others leave behind.
+ENTRYPOINT ["tini", "--", "kernelgw"]
+CMD ["serve"]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .client import Client, Event, GatewayProblem, Session
-from .settings import RUNNING, Settings
+from .settings import RUNNING, load
 
 START_TIMEOUT_S = 180
 FAILED = 1
@@ -138,7 +138,7 @@ def _gateway(url: str | None, token: str | None) -> Iterator[Client]:
 
 
 def _running() -> dict[str, Any] | None:
-    path = Settings().data_dir / RUNNING
+    path = load({}, os.environ).data_dir / RUNNING
     try:
         facts: dict[str, Any] = json.loads(path.read_text())
         os.kill(int(facts["pid"]), 0)

@@ -9,9 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..errors import IsolationUnavailable
+from . import diagnosis
 from .policy import HOME, USER_ID, WORKSPACE, Policy
 
 PROBE_TIMEOUT_S = 10
+UNKNOWN = "Allow unprivileged user namespaces, or say `--isolation none` on a machine of your own."
 
 NAMESPACES = (
     "--unshare-user",
@@ -70,12 +72,23 @@ def probe() -> str:
     command += ["--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev", "/usr/bin/true"]
     result = subprocess.run(command, env={}, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S)
     if result.returncode != 0:
-        raise IsolationUnavailable(
-            f"bubblewrap is installed but cannot build a sandbox here: {result.stderr.strip()}",
-            "Allow unprivileged user namespaces (in a container also setns and an unmasked /proc), "
-            "or say `--isolation none` on a machine of your own.",
-        )
+        found = _diagnose()
+        words = result.stderr.strip().rstrip(".")
+        said = f"bubblewrap is installed but cannot build a sandbox here: {words}"
+        raise IsolationUnavailable(f"{said}. {found.words}" if found else said, found.hint if found else UNKNOWN)
+    # Of what a session takes beyond this sandbox, the filter of a container may refuse some still.
+    found = _diagnose() if diagnosis.is_filtered() else None
+    if found and found.missing == "seccomp":
+        raise IsolationUnavailable(f"Sessions cannot be sandboxed here. {found.words}", found.hint)
     return program
+
+
+def _diagnose() -> diagnosis.Diagnosis | None:
+    """None when nothing is refused, or when it cannot be found out."""
+    try:
+        return diagnosis.explain(diagnosis.observe())
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
 
 
 def arguments(policy: Policy) -> Arguments:

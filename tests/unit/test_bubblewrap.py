@@ -7,10 +7,8 @@ import os
 import resource
 import shutil
 import stat
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -151,22 +149,25 @@ def test_without_the_program_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     assert "install bubblewrap" in refused.value.hint
 
 
-def answering(status: int, said: str) -> Callable[..., subprocess.CompletedProcess[str]]:
-    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        assert set(bubblewrap.NAMESPACES) <= set(command)
-        assert options["env"] == {}
-        return subprocess.CompletedProcess(command, status, "", said)
-
-    return run
-
-
-def test_a_program_that_cannot_build_one_is_refused_with_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bubblewrap, "find", lambda: "/usr/bin/bwrap")
-    monkeypatch.setattr(subprocess, "run", answering(1, "bwrap: No permissions to create new namespace\n"))
-    with pytest.raises(IsolationUnavailable, match="No permissions to create new namespace"):
+def test_a_program_that_cannot_build_one_is_refused_with_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bwrap"
+    program.write_text("#!/bin/sh\necho 'bwrap: this one never can' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(bubblewrap, "find", lambda: str(program))
+    with pytest.raises(IsolationUnavailable, match="cannot build a sandbox here: bwrap: this one never can") as refused:
         bubblewrap.probe()
-    monkeypatch.setattr(subprocess, "run", answering(0, ""))
-    assert bubblewrap.probe() == "/usr/bin/bwrap"
+    assert "user namespaces" in refused.value.hint
+    program.write_text('#!/bin/sh\nfor word in $*; do echo "$word"; done >"$0.said"\n/usr/bin/env >"$0.env"\n')
+    assert bubblewrap.probe() == str(program)
+    assert set(bubblewrap.NAMESPACES) <= set((tmp_path / "bwrap.said").read_text().split())
+    # Nothing but what the shell adds by itself.
+    assert {line.partition("=")[0] for line in (tmp_path / "bwrap.env").read_text().splitlines()} <= {
+        "PWD",
+        "_",
+        "SHLVL",
+    }
 
 
 @pytest.fixture

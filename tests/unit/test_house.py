@@ -50,8 +50,11 @@ def test_every_documented_make_target_exists() -> None:
 
 
 def test_the_container_is_built_in_stages_and_runs_as_a_user() -> None:
-    builder, final = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
-    assert builder.splitlines()[0].removesuffix(" AS builder") == final.splitlines()[0]
+    text = (ROOT / "Dockerfile").read_text()
+    base, builder, final = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
+    assert re.search(r"^ARG BASE=debian:bookworm", text, re.MULTILINE)
+    # The interpreter of one and the same stage, or the venv leads nowhere.
+    assert [part.splitlines()[0] for part in (base, builder, final)] == ["${BASE} AS base", "base AS builder", "base"]
     user = re.findall(r"^USER (\S+)", final, re.MULTILINE)
     assert user
     assert user[-1] not in ("root", "0")
@@ -59,5 +62,5 @@ def test_the_container_is_built_in_stages_and_runs_as_a_user() -> None:
     source, target = re.findall(r"^COPY --from=builder (\S+) (\S+)", final, re.MULTILINE)[0]
     assert source == target
     assert f"-m venv {source}" in builder
-    assert "bubblewrap" in final
+    assert "bubblewrap" in base
     assert final.rindex("ENTRYPOINT") > final.index("HEALTHCHECK")
