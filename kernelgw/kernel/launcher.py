@@ -131,7 +131,7 @@ class Launcher:
         fences = self.fences
         source = await self._packages() if terms.packages else None
         kernel.group = fences.cgroups.create(kernel.id, terms.limits)
-        groups = list(kernel.group.procs)
+        groups = list(kernel.group.doors)
         if fences.bwrap is not None:
             files = recipe.package_files(source) if source else ()
             policy = recipe.policy(environment, kernel.workspace, self.etc, terms.limits, fences.start, files)

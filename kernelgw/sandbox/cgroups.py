@@ -36,9 +36,12 @@ class Group:
     folders: Mapping[str, Path] = field(default_factory=dict)
 
     @property
-    def procs(self) -> tuple[str, ...]:
-        """Files into which a process writes "0" to enter."""
-        return tuple(str(folder / "cgroup.procs") for folder in self._each())
+    def doors(self) -> tuple[str, ...]:
+        """Files into which a process that has one thread writes "0" to enter."""
+        # v1 moves a thread at once. For a whole process it waits until no other on this machine can be in a fork,
+        # which takes milliseconds each time; v2 offers only that.
+        name = "tasks" if self.kind == "v1" else "cgroup.procs"
+        return tuple(str(folder / name) for folder in self._each())
 
     @property
     def counts_memory(self) -> bool:
@@ -180,7 +183,7 @@ def _clear(group: Group, deadline: float) -> None:
     group.kill()
     while not group.remove():
         if time.monotonic() > deadline:
-            log.warning("cgroups of an earlier session are still in use: %s", ", ".join(group.procs))
+            log.warning("cgroups of an earlier session are still in use: %s", ", ".join(group.doors))
             return
         time.sleep(0.005)
         group.kill()
