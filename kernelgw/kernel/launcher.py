@@ -77,7 +77,8 @@ class Launcher:
         server = ForkServer(environment, self.run_dir)
         sandboxed = self.fences.sandboxed
         parts = (environment.prefix, *recipe.interpreter_of(environment), self.workspaces.folder, kernels_folder())
-        filter = base64.b64encode(seccomp.program()).decode()
+        profile = "default" if self.fences.cgroups.counts_memory else "uncounted"
+        filter = base64.b64encode(seccomp.program(profile)).decode()
         if sandboxed:
             await server.start([str(path) for path in parts], [str(self.etc)], filter)
         else:

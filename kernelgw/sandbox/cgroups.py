@@ -22,6 +22,7 @@ ROOT = Path("/sys/fs/cgroup")
 KINDS = ("auto", "v2", "v1", "none")
 WANTED = ("memory", "pids", "cpu")
 PERIOD_US = 100_000
+SOCKETS_SHARE = 16
 # The leaf that the gateway itself moves into: v2 lets a group have processes or groups with limits, not both.
 LEAF = "gateway"
 SWEEP_S = 2.0
@@ -52,12 +53,17 @@ class Group:
 
     def set(self, limits: Limits) -> None:
         """Also for a group that lives. Raises OSError, EBUSY when more memory is in use than that."""
-        for controller, folder in self.folders.items():
-            for name, value in _values(self.kind, controller, limits).items():
-                path = folder / name
-                # Swap accounting and the like are there or not.
-                if path.exists():
-                    path.write_text(value)
+        wanted = [
+            (folder / name, value)
+            for controller, folder in self.folders.items()
+            for name, value in _values(self.kind, controller, limits).items()
+        ]
+        # Swap accounting and the like are there or not.
+        there = [(path, value) for path, value in wanted if path.exists()]
+        # Of v1's two limits on memory one may never be below the other: raised, they can be set in one order only.
+        refused = [(path, value) for path, value in there if not _written(path, value)]
+        for path, value in refused:
+            path.write_text(value)
 
     def oom_kills(self) -> int:
         """Processes of this session that were killed for memory."""
@@ -119,6 +125,10 @@ class Cgroups:
     @property
     def controllers(self) -> frozenset[str]:
         return frozenset(self.parents)
+
+    @property
+    def counts_memory(self) -> bool:
+        return "memory" in self.parents
 
     @classmethod
     def detect(cls, name: str, wanted: str = "auto", root: Path = ROOT, own: str | None = None) -> Cgroups:
@@ -197,10 +207,11 @@ def _values(kind: str, controller: str, limits: Limits) -> dict[str, str]:
         ("v2", "pids"): {"pids.max": limits.processes},
         ("v2", "cpu"): {"cpu.max": f"{quota or 'max'} {PERIOD_US}"},
         ("v1", "memory"): {
-            # Both orders, as the second may never be below the first.
             "memory.limit_in_bytes": limits.memory_bytes,
             "memory.memsw.limit_in_bytes": limits.memory_bytes,
             "memory.swappiness": 0,
+            # v1 counts what TCP and UDP sockets hold only when told to, and apart from the rest.
+            "memory.kmem.tcp.limit_in_bytes": limits.memory_bytes // SOCKETS_SHARE,
         },
         ("v1", "pids"): {"pids.max": limits.processes},
         ("v1", "cpu"): {"cpu.cfs_period_us": PERIOD_US, "cpu.cfs_quota_us": quota or -1},
@@ -243,7 +254,10 @@ def _find_v1(name: str, root: Path, own: str) -> dict[str, Path]:
         _, controllers, path = line.split(":", 2)
         for controller in set(controllers.split(",")) & set(WANTED):
             try:
-                found[controller] = _usable_v1(_mount_point(root, controllers, controller) / path.strip("/"), name)
+                mounted = _mount_point(root, controllers, controller)
+                here = mounted / path.strip("/")
+                # In a container the path may be the host's, and what is mounted the container's own group.
+                found[controller] = _usable_v1(here if here.is_dir() else mounted, name)
             except OSError as error:
                 complaint = error
     if not found:
@@ -266,6 +280,14 @@ def _usable_v1(here: Path, name: str) -> Path:
     probe.mkdir(exist_ok=True)
     probe.rmdir()
     return parent
+
+
+def _written(path: Path, value: str) -> bool:
+    try:
+        path.write_text(value)
+    except OSError:
+        return False
+    return True
 
 
 def _table(path: Path) -> dict[str, int]:
