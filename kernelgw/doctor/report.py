@@ -62,7 +62,7 @@ async def examine(settings: Settings) -> list[Line]:
         if not fences.sandboxed:
             return found
         launcher = Launcher(Path(folder), fences)
-        launcher.prepare()
+        await launcher.prepare()
         try:
             environment = find(settings.environment, settings.data_dir)
             return found + [_line(each) for each in await check.run(launcher, environment, Terms(Limits()))]

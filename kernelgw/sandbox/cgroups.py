@@ -161,12 +161,15 @@ class Cgroups:
     def create(self, name: str, limits: Limits) -> Group:
         """With its limits in force before anything enters. Raises OSError."""
         group = Group(self.kind, {each: parent / name for each, parent in self.parents.items()})
+        made = []
         try:
             for folder in dict.fromkeys(group.folders.values()):
                 folder.mkdir(parents=True)
+                made.append(folder)
             group.set(limits)
         except BaseException:
-            group.remove()
+            for folder in made:
+                folder.rmdir()
             raise
         return group
 
