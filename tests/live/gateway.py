@@ -40,6 +40,7 @@ class Gateway:
 
     def __init__(self, data_dir: Path, command: Sequence[str] = MODULE, **options: object) -> None:
         self.data_dir = data_dir
+        self.environ: dict[str, str] = {}
         self.url = ""
         self.baseline: Resources | None = None
         self._output = data_dir.with_name(data_dir.name + ".out")
@@ -62,6 +63,7 @@ class Gateway:
     def launch(self) -> subprocess.Popen[bytes]:
         # The environment variables of whoever runs the tests must not set its options.
         environ = {name: value for name, value in os.environ.items() if not name.startswith("KERNELGW_")}
+        environ |= self.environ
         with self._output.open("ab") as output:
             output.truncate(0)
             self.process = subprocess.Popen(
