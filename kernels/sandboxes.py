@@ -14,9 +14,10 @@ from typing import Any
 
 from .stage import Stage
 
-# Its SIGCHLD is ignored so that orphans inside are reaped by the kernel itself; the line it prints is the
-# proof that every mount is in place, since bubblewrap names its pid before it has finished.
-HOLDER = ("/bin/sh", "-c", "trap '' CHLD; echo up; exec sleep infinity >/dev/null 2>&1")
+# The line it prints is the proof that every mount is in place, since bubblewrap names its pid before it has finished.
+# Its SIGCHLD is ignored so that orphans inside are reaped by the kernel itself; by `env`, since dash's own `trap` does
+# not ignore that one.
+HOLDER = ("/bin/sh", "-c", "echo up; exec env --ignore-signal=CHLD sleep infinity >/dev/null 2>&1")
 
 # Enters the session's cgroups and becomes what follows: bubblewrap must be in there before it makes a namespace.
 BUILDER = """

@@ -28,7 +28,8 @@ from . import matrix
 from .conftest import World
 from .remains import Remains, groups_of, remains, stored
 
-pytestmark = pytest.mark.live
+# Gateways start and stop in here, several at a time when the whole suite runs.
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 MB = 1 << 20
 GRACE_S = 1.0
@@ -89,7 +90,8 @@ for _ in range(8):
     if os.fork() == 0:
         block = b'x' * (150 * {MB})
         signal.pause()
-signal.pause()
+pid, status = os.wait()
+raise MemoryError(f'a child was ended by signal {{status}}')
 """,
     # Each of them below its own limit, and together with the memory of the kernel above that.
     "temporary-files": f"""
@@ -129,6 +131,7 @@ def test_memory_ends_at_the_limit_with_the_reason(
         assert "not implemented" in execution["error"]["value"]
     else:
         assert ended_for_memory(execution), execution
+        assert bomb != "children" or execution["status"] == "killed" or "signal 9" in execution["error"]["value"]
     assert session.value("print('again')") == "again\n"
 
 
@@ -243,16 +246,14 @@ def test_a_shell_s_fork_bomb_stays_within_and_is_ended_with_its_session(session:
 
 def relatives(pid: int) -> list[int]:
     """All processes in the pid namespace of this one."""
-    try:
-        wanted = os.stat(f"/proc/{pid}/ns/pid").st_ino
-    except OSError:
-        return []
-    return [other for other in map(int, filter(str.isdigit, os.listdir("/proc"))) if _pid_namespace(other) == wanted]
+    wanted = _pid_namespace(pid)
+    others = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [other for other in others if _pid_namespace(other) == wanted]
 
 
 def _pid_namespace(pid: int) -> int:
     try:
-        return os.stat(f"/proc/{pid}/ns/pid").st_ino
+        return Path(f"/proc/{pid}/ns/pid").stat().st_ino
     except OSError:
         return 0
 
@@ -316,7 +317,8 @@ PERIOD_S, QUOTA = 0.1, 0.25
 
 @pytest.mark.prop("RS03")
 def test_cores_are_held_to_the_quota(world: World, house: House) -> None:
-    """By the group's own count of periods, in each of which it may have its part, and of those in which it wanted more."""
+    """By the group's own count: of periods, in each of which it may have its part, and of those in which it wanted
+    more."""
     if world.configuration.cgroups == "none":
         pytest.skip("nothing holds a quota without cgroups, as `doctor` says")
     free, held = house.session(limits=LIMITS), house.session(limits={**LIMITS, "cpus": QUOTA})
@@ -373,7 +375,7 @@ def test_a_cell_that_ignores_every_signal_is_killed_at_its_deadline(session: Ses
     assert "ran past its deadline" in end["error"]["value"]
     assert "fresh kernel" in end["error"]["hint"]
     # Not before its grace was over.
-    assert end["duration_ms"] >= (2 + GRACE_S) * 1000
+    assert end["duration_s"] >= 2 + GRACE_S
     proc.wait_until(lambda: not proc.still_there(everything), 5, lambda: proc.still_there(everything))
 
 
@@ -404,6 +406,13 @@ def exhaust(most, make):
 """
 
 
+RELEASE = """
+for each in held:
+    for one in each if isinstance(each, tuple) else (each,):
+        os.close(one) if isinstance(one, int) else one.close()
+"""
+
+
 @pytest.mark.prop("RS05")
 @pytest.mark.parametrize("kind", KINDS)
 def test_descriptors_end_at_the_limit(session: Session, neighbour: Session, kind: str) -> None:
@@ -415,8 +424,8 @@ def test_descriptors_end_at_the_limit(session: Session, neighbour: Session, kind
     assert count <= LIMITS["open_files"]
     assert error == 24
     assert inside(neighbour, code.format(few)) == [few, 0]
-    assert "open_files" in session.run("open('/dev/null')")["error"]["hint"]
-    session.run("del held")
+    assert "open_files" in session.run("more = [open('/dev/null') for _ in range(4)]")["error"]["hint"]
+    session.run(RELEASE)
     assert session.value("open('/dev/null').close(); print('again')") == "again\n"
 
 
@@ -495,7 +504,8 @@ def test_a_folder_is_full_at_its_limit(world: World, session: Session, neighbour
         assert error == 28
         assert abs(written - size) <= MB
         assert "full" in session.run(f"open('{folder}/more', 'wb').write(bytes({2 * MB}))")["error"]["hint"]
-        session.value(f"import glob; [os.remove(path) for path in glob.glob('{folder}/*')]")
+        session.value(f"import glob; [os.remove(path) for path in glob.glob('{folder}/*[0-9]')]")
+        session.run(f"import os; os.remove('{folder}/more')")
         assert session.value(f"print(open('{folder}/more', 'wb').write(bytes({MB})))") == f"{MB}\n"
     assert stored(data) - before <= size + 4 * MB
     session.delete()
@@ -503,7 +513,7 @@ def test_a_folder_is_full_at_its_limit(world: World, session: Session, neighbour
 
 
 def fill_a_directory(session: Session) -> None:
-    """Only watched: within a second or so its kernel is ended. The next one may delete, and only what is added counts."""
+    """Only watched: within a second or so its kernel is ended. The next one may delete what is there, not add to it."""
     execution = session.run(f"{FILL}\nimport time\nfor _ in range(5): fill('/workspace', 8 * {MB})\ntime.sleep(40)")
     assert execution["status"] == "killed"
     assert "files grew past their limit" in execution["error"]["value"]
@@ -554,7 +564,7 @@ def test_empty_files_in_memory_count_as_memory(house: House, neighbour: Session)
 @pytest.mark.parametrize(
     "code",
     [
-        f"open('/workspace/x', 'wb', buffering=0).write(bytes(24 * {MB} + 1)); open('/workspace/x', 'ab').write(b'x')",
+        f"with open('/workspace/x', 'wb') as file:\n    for _ in range(25): file.write(bytes({MB}))",
         "open('/workspace/x', 'wb').truncate(1 << 40)",
         "import os; fd = os.open('/workspace/x', os.O_RDWR | os.O_CREAT); os.pwrite(fd, b'x', 1 << 40)",
         f"import os; fd = os.open('/workspace/x', os.O_RDWR | os.O_CREAT); os.posix_fallocate(fd, 0, 25 * {MB})",
