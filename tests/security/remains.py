@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from kernelgw.sandbox.watchdog import usage
 from tests.live import proc
 from tests.live.client import Session
-from tests.live.gateway import Gateway, Resources
 
 HIERARCHIES = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 
@@ -46,34 +47,59 @@ class Groups:
         return {name: int(value) for name, value in lines}
 
 
-def groups_of(gateway: Gateway) -> Groups:
-    name = "kernelgw-" + hashlib.sha256(str(gateway.data_dir).encode()).hexdigest()[:10]
+def groups_of(data_dir: Path) -> Groups:
+    name = "kernelgw-" + hashlib.sha256(str(data_dir).encode()).hexdigest()[:10]
     found = {path for root in HIERARCHIES for path in root.glob(f"**/{name}")}
     return Groups(tuple(sorted(found)))
 
 
 @dataclass(frozen=True)
 class Remains:
-    """Equal before sessions come and after they have gone."""
+    """Of the machine, by a gateway and all below it. Equal before sessions come and after they have gone."""
 
-    resources: Resources
+    processes: int
+    descriptors: int
+    sockets: int
     groups: int
     loops: int
     mounts: int
     namespaces: int
-    stored: int
+    files: int
+
+    def more_than(self, before: Remains) -> dict[str, int]:
+        """What has become more, by how much."""
+        grown = {name: value - getattr(before, name) for name, value in dataclasses.asdict(self).items()}
+        return {name: value for name, value in grown.items() if value > 0}
 
 
-def remains(gateway: Gateway) -> Remains:
+def remains(gateway: int, data_dir: Path) -> Remains:
+    """`gateway`: its pid."""
+    family = proc.descendants(gateway)
+    servers = [pid for pid in family if proc.parent(pid) == gateway]
     return Remains(
-        gateway.resources(),
-        len(groups_of(gateway).names()),
-        loops(gateway.data_dir),
-        len(Path(f"/proc/{gateway.forkserver}/mountinfo").read_text().splitlines()),
-        namespaces(gateway.pid),
+        len(family),
+        sum(len(proc.open_fds(pid)) for pid in (gateway, *servers)),
+        len(proc.unix_sockets(data_dir)),
+        len(groups_of(data_dir).names()),
+        loops(data_dir),
+        sum(len(Path(f"/proc/{pid}/mountinfo").read_text().splitlines()) for pid in servers),
+        namespaces(family),
         # Files as such; how many blocks they take is the file system's business.
-        usage(gateway.data_dir).files,
+        usage(data_dir).files,
     )
+
+
+def settled(gateway: int, data_dir: Path) -> Remains:
+    """Two looks that agree: the end of a sandbox is a matter of moments."""
+    last = remains(gateway, data_dir)
+
+    def agree() -> bool:
+        nonlocal last
+        before, last = last, remains(gateway, data_dir)
+        return before == last
+
+    proc.wait_until(agree, 10, lambda: last)
+    return last
 
 
 def loops(folder: Path) -> int:
@@ -87,10 +113,10 @@ def loops(folder: Path) -> int:
     return found
 
 
-def namespaces(root: int) -> int:
-    """Different ones, of any kind, that descendants of a process are in."""
+def namespaces(pids: Iterable[int]) -> int:
+    """Different ones, of any kind, that these processes are in."""
     found = set()
-    for pid in proc.descendants(root):
+    for pid in pids:
         for path in Path(f"/proc/{pid}/ns").glob("*"):
             try:
                 found.add(path.readlink())

@@ -26,7 +26,7 @@ from tests.live.gateway import Gateway
 
 from . import matrix
 from .conftest import World
-from .remains import Remains, groups_of, remains, stored
+from .remains import Remains, groups_of, remains, settled, stored
 
 # Gateways start and stop in here, several at a time when the whole suite runs.
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
@@ -165,17 +165,17 @@ facts = [os.statvfs(path) for path in ('/tmp', '/dev/shm', '/home/user')]
 print(sum((each.f_blocks - each.f_bfree) * each.f_frsize for each in facts) // {MB})
 """
     assert int(session.value(used)) <= 1
-    before = groups_of(world.gateway).memory()
+    before = groups_of(world.gateway.data_dir).memory()
     session.run(fill)
     assert int(session.value(used)) > 100
     if world.configuration.cgroups != "none":
-        assert groups_of(world.gateway).memory() > before + 100 * MB
+        assert groups_of(world.gateway.data_dir).memory() > before + 100 * MB
     session.restart()
     assert int(session.value(used)) <= 1
     assert session.value(f"block = b'x' * (300 * {MB}); print(len(block) // {MB})") == "300\n"
     session.value("del block")
     if world.configuration.cgroups != "none":
-        groups = groups_of(world.gateway)
+        groups = groups_of(world.gateway.data_dir)
         proc.wait_until(lambda: groups.memory() < before + 100 * MB, 10, lambda: (before, groups.memory()))
 
 
@@ -324,15 +324,15 @@ def test_cores_are_held_to_the_quota(world: World, house: House) -> None:
     free, held = house.session(limits=LIMITS), house.session(limits={**LIMITS, "cpus": QUOTA})
     for session in (free, held):
         session.run("1")
-    before, unlimited = groups_of(world.gateway).cpu(held), groups_of(world.gateway).cpu(free)
+    before, unlimited = groups_of(world.gateway.data_dir).cpu(held), groups_of(world.gateway.data_dir).cpu(free)
     used = float(held.value(BUSY.format(loops=4, seconds=1.5), timeout_s=50))
-    after = groups_of(world.gateway).cpu(held)
+    after = groups_of(world.gateway.data_dir).cpu(held)
     periods = after["nr_periods"] - before["nr_periods"]
     assert after["nr_throttled"] > before["nr_throttled"]
     assert used <= (periods + 2) * PERIOD_S * QUOTA * 1.1
     # The same without a quota is never held back.
     assert float(free.value(BUSY.format(loops=4, seconds=0.5), timeout_s=50)) > 0
-    assert groups_of(world.gateway).cpu(free).get("nr_throttled", 0) == unlimited.get("nr_throttled", 0) == 0
+    assert groups_of(world.gateway.data_dir).cpu(free).get("nr_throttled", 0) == unlimited.get("nr_throttled", 0) == 0
 
 
 @pytest.mark.prop("RS03")
@@ -693,24 +693,15 @@ def test_forty_sessions_leave_nothing(world: World, house: House) -> None:
 
     one(0)
     gateway.wait_ready()
-    before = settled(gateway)
+    before = settled(gateway.pid, gateway.data_dir)
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(one, range(40)))
     gateway.wait_ready()
-    proc.wait_until(lambda: remains(gateway) == before, 15, lambda: (before, remains(gateway)))
+    proc.wait_until(lambda: not grown(gateway, before), 15, lambda: grown(gateway, before))
 
 
-def settled(gateway: Gateway) -> Remains:
-    """Two looks that agree: the end of a sandbox is a matter of moments."""
-    last = remains(gateway)
-
-    def agree() -> bool:
-        nonlocal last
-        before, last = last, remains(gateway)
-        return before == last
-
-    proc.wait_until(agree, 10, lambda: last)
-    return last
+def grown(gateway: Gateway, before: Remains) -> dict[str, int]:
+    return remains(gateway.pid, gateway.data_dir).more_than(before)
 
 
 @pytest.mark.prop("RS11")
@@ -724,16 +715,16 @@ def test_what_a_killed_gateway_leaves_is_found_and_cleared(configuration: matrix
                 assert session.value(LIVELY) == "lively\n"
         fresh = re.compile(r"[0-9a-f]{32}")
         workspaces = {path.name for path in (gateway.data_dir / "workspaces").iterdir() if fresh.fullmatch(path.name)}
-        groups = set(groups_of(gateway).names())
+        groups = set(groups_of(gateway.data_dir).names())
         left = gateway.kill()
         # All of it is really there, or its absence would mean nothing.
         assert len(proc.still_there(left)) >= 6
         gateway.start()
         proc.wait_until(lambda: not proc.still_there(left), 5, lambda: proc.still_there(left))
         assert not workspaces & {path.name for path in (gateway.data_dir / "workspaces").iterdir()}
-        assert not groups & set(groups_of(gateway).names())
+        assert not groups & set(groups_of(gateway.data_dir).names())
         gateway.remember_baseline()
-        assert settled(gateway).loops <= 1
+        assert settled(gateway.pid, gateway.data_dir).loops <= 1
         with gateway.client() as client:
             assert Session(client, "one").value("import os; print(os.listdir('/workspace'))") == "[]\n"
             Session(client, "one").delete()
