@@ -6,6 +6,7 @@ something holds only in some of these, the test says in which.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.live import proc
@@ -679,11 +681,11 @@ print('lively')
 
 @pytest.mark.prop("RS09")
 @pytest.mark.slow
-def test_forty_sessions_leave_nothing(world: World, house: House) -> None:
+def test_forty_sessions_leave_nothing(world: World) -> None:
     gateway = world.gateway
 
-    def one(number: int) -> None:
-        session = Session(house.client, f"{uuid.uuid4().hex}.{number}")
+    def one(client: httpx.Client, number: int) -> None:
+        session = Session(client, f"{uuid.uuid4().hex}.{number}")
         session.create(limits=LIMITS) if number % 2 else None
         assert session.value(LIVELY) == "lively\n"
         if number % 3 == 0:
@@ -691,11 +693,12 @@ def test_forty_sessions_leave_nothing(world: World, house: House) -> None:
             assert session.value("print('again')") == "again\n"
         session.delete()
 
-    one(0)
+    with gateway.client() as client:
+        one(client, 0)
     gateway.wait_ready()
     before = settled(gateway.pid, gateway.data_dir)
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(one, range(40)))
+    with gateway.client() as client, ThreadPoolExecutor(4) as threads:
+        list(threads.map(functools.partial(one, client), range(40)))
     gateway.wait_ready()
     proc.wait_until(lambda: not grown(gateway, before), 15, lambda: grown(gateway, before))
 
