@@ -32,7 +32,10 @@ exec "$@"
 
 @dataclass
 class Sandbox:
-    """One set of namespaces. `pid` and `namespaces` are known once it is up."""
+    """One set of namespaces. `pid` and `namespaces` are known as soon as it has them, before it is up.
+
+    `early` and `waiting`: what is to be done then, and once it is up.
+    """
 
     id: str
     process: subprocess.Popen[bytes]
@@ -40,6 +43,7 @@ class Sandbox:
     ready_fd: int
     pid: int | None = None
     namespaces: dict[str, int] = field(default_factory=dict)
+    early: list[Callable[[], None]] = field(default_factory=list)
     waiting: list[Callable[[], None]] = field(default_factory=list)
     up: bool = False
     _info: bytes = b""
@@ -51,12 +55,22 @@ class Sandbox:
         self.ready_fd = -1
         if not line.startswith(b"up"):
             raise ChildProcessError(self._complaint())
-        info = json.loads(_read_all(self.info_fd))
-        self._close_info()
-        self.pid = int(info["child-pid"])
-        self.namespaces = {name: int(info[key]) for name, key in _NAMESPACE_KEYS.items() if key in info}
+        self.identify()
+        if self.pid is None:
+            raise ChildProcessError("bubblewrap did not tell its namespaces")
         self.up = True
         return True
+
+    def identify(self) -> None:
+        """Called when bubblewrap has told its namespaces, or died. Raises ValueError, KeyError when it did not tell."""
+        if self.info_fd < 0:
+            return
+        try:
+            info = json.loads(_read_all(self.info_fd))
+        finally:
+            self._close_info()
+        self.pid = int(info["child-pid"])
+        self.namespaces = {name: int(info[key]) for name, key in _NAMESPACE_KEYS.items() if key in info}
 
     def _complaint(self) -> str:
         stderr = self.process.stderr

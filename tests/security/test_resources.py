@@ -53,6 +53,11 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         yield World(request.param, gateway)
 
 
+@pytest.fixture(autouse=True)
+def patience(house: House) -> None:
+    house.client.timeout = httpx.Timeout(100)
+
+
 @pytest.fixture
 def session(house: House) -> Session:
     return house.session(limits=LIMITS)
@@ -275,7 +280,7 @@ ORPHANS = """
 import json, os
 made, error = 0, 0
 try:
-    while made < 300:
+    while made < 120:
         child = os.fork()
         if child == 0:
             os.fork()
@@ -290,8 +295,8 @@ print(json.dumps([made, error]))
 
 @pytest.mark.prop("RS10")
 def test_zombies_are_bounded_and_orphans_reaped(session: Session, neighbour: Session) -> None:
-    # Three hundred that nobody waits for come and go; their slots come back.
-    assert inside(session, ORPHANS) == [300, 0]
+    # A hundred and more that nobody waits for come and go; their slots come back.
+    assert inside(session, ORPHANS) == [120, 0]
     made, error = inside(session, ZOMBIES)
     assert LIMITS["processes"] // 2 < made <= LIMITS["processes"]
     assert error == 11
@@ -417,7 +422,7 @@ for each in held:
 
 @pytest.mark.prop("RS05")
 @pytest.mark.parametrize("kind", KINDS)
-def test_descriptors_end_at_the_limit(session: Session, neighbour: Session, kind: str) -> None:
+def test_descriptors_end_at_the_limit(world: World, session: Session, neighbour: Session, kind: str) -> None:
     code = f"{EXHAUST}\ncount, error, held = exhaust({{}}, lambda: {KINDS[kind]})\nprint(json.dumps([count, error]))"
     few = LIMITS["open_files"] // 4
     assert outside(code.format(few)) == [few, 0]
@@ -425,7 +430,8 @@ def test_descriptors_end_at_the_limit(session: Session, neighbour: Session, kind
     count, error = inside(session, code.format(5000))
     assert count <= LIMITS["open_files"]
     assert error == 24
-    assert inside(neighbour, code.format(few)) == [few, 0]
+    if kind != "inotify" or world.configuration.is_root:
+        assert inside(neighbour, code.format(few)) == [few, 0]
     assert "open_files" in session.run("more = [open('/dev/null') for _ in range(4)]")["error"]["hint"]
     session.run(RELEASE)
     assert session.value("open('/dev/null').close(); print('again')") == "again\n"
@@ -516,7 +522,7 @@ def test_a_folder_is_full_at_its_limit(world: World, session: Session, neighbour
 
 def fill_a_directory(session: Session) -> None:
     """Only watched: within a second or so its kernel is ended. The next one may delete what is there, not add to it."""
-    execution = session.run(f"{FILL}\nimport time\nfor _ in range(5): fill('/workspace', 8 * {MB})\ntime.sleep(40)")
+    execution = session.run(f"{FILL}\nimport time\nfill('/workspace', 5 * 8 * {MB})\ntime.sleep(40)")
     assert execution["status"] == "killed"
     assert "files grew past their limit" in execution["error"]["value"]
     assert "workspace_bytes" in execution["error"]["hint"]
@@ -556,7 +562,7 @@ def test_empty_files_are_bounded_in_the_workspace(world: World, session: Session
 
 @pytest.mark.prop("FS06")
 def test_empty_files_in_memory_count_as_memory(house: House, neighbour: Session) -> None:
-    session = house.session(limits={**LIMITS, "memory_bytes": 192 * MB})
+    session = house.session(limits={**LIMITS, "memory_bytes": 144 * MB})
     assert inside(session, LITTER.format("/tmp", 5000, "")) == [5000, 0]
     execution = session.run(LITTER.format("/dev/shm", 2_000_000, "time.sleep(40)"), timeout_s=50)
     assert ended_for_memory(execution), execution
@@ -699,6 +705,26 @@ def test_forty_sessions_leave_nothing(world: World) -> None:
     before = settled(gateway.pid, gateway.data_dir)
     with gateway.client() as client, ThreadPoolExecutor(4) as threads:
         list(threads.map(functools.partial(one, client), range(40)))
+    gateway.wait_ready()
+    proc.wait_until(lambda: not grown(gateway, before), 15, lambda: grown(gateway, before))
+
+
+@pytest.mark.prop("RS09")
+def test_sessions_that_are_ended_while_they_start_leave_nothing(world: World) -> None:
+    """Each at another moment of its start, since it is ended as soon as the one before has told of something."""
+    gateway = world.gateway
+    before = settled(gateway.pid, gateway.data_dir)
+    with gateway.client() as client:
+        for number in range(12):
+            session = Session(client, f"{uuid.uuid4().hex}.{number}")
+            session.create(limits=LIMITS)
+            with session.stream("print('never mind')") as stream:
+                if number % 3 == 1:
+                    stream.until("session.state")
+                elif number % 3 == 2:
+                    stream.until("execution.started")
+                session.delete()
+                assert stream.until("execution.completed")
     gateway.wait_ready()
     proc.wait_until(lambda: not grown(gateway, before), 15, lambda: grown(gateway, before))
 
