@@ -163,8 +163,16 @@ def _limit(limits: dict[str, int]) -> None:
     for name, value in limits.items():
         number = getattr(resource, f"RLIMIT_{name.upper()}")
         hard = resource.getrlimit(number)[1]
+        if name == "data":
+            # On top of what it has from the fork server, and shares with it.
+            value += _data_bytes()
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(number, (value, value))
+
+
+def _data_bytes() -> int:
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmData:"))
 
 
 def _audit(spec: Seal, fds: list[int]) -> None:
