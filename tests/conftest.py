@@ -6,6 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.security.matrix import absent
 from tests.security.report import Count
 
 COUNT = pytest.StashKey[Count]()
@@ -35,7 +36,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     count = config.stash[COUNT]
     if count.outcomes:
         terminalreporter.section("properties of isolation")
-        for line in count.lines():
+        for line in (*(f"not tried here: {way}" for way in absent()), *count.lines()):
             terminalreporter.line(line)
         if _is_whole(config) and (missing := count.missing()):
             terminalreporter.line(f"not shown, though they must be: {', '.join(missing)}", red=True)

@@ -12,12 +12,13 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """`subject`: "" or what a gateway must have for there to be anything to show."""
+    """`subject`: "" or what a gateway must have for there to be anything to show; `weaker`: where it holds less."""
 
     id: str
     words: str
     mandatory: bool = False
     subject: str = ""
+    weaker: str = ""
 
 
 GROUPS = MappingProxyType(
@@ -32,20 +33,20 @@ GROUPS = MappingProxyType(
         "OU": "Outputs and previews",
     }
 )
-# A star: mandatory. After " | ": the subject.
+# A star: mandatory. After " | ": the subject. After " ~ ": where it is weaker.
 TEXT = """
 FS01* the root holds only what was declared
 FS02* files of the host are not there, whatever their mode
 FS03* the system, the environment and /dev cannot be written
 FS04* the workspace, /tmp, /dev/shm and the home can be written
-FS05 filling them ends in an error at the limit, and the host keeps its space
-FS06 many empty files end in an error, and the host lives
+FS05 filling them ends in an error at the limit, and the host keeps its space ~ without root it is watched
+FS06 many empty files end in an error, and the host lives ~ without root only the host's own limit holds
 FS07* nothing can be mounted, unmounted or made the root
 FS08* no descriptor leads out
 FS09* neither the interpreter nor a library can be opened for writing
 FS10 set-uid programs and file capabilities give nothing
 FS11 no device but the harmless ones, and none can be made
-FS12 the list of mounts names neither the gateway nor any session
+FS12 the list of mounts names neither the gateway nor any session ~ without root it tells the data directory's path
 FS13* settings of the kernel cannot be written
 FS14 what /proc tells of the host is hidden
 FS15* there is no sysfs and no cgroupfs
@@ -95,11 +96,11 @@ KS08* a system call of a foreign architecture kills the process, and the session
 KS09 no other personality, no local descriptor tables
 KS10 threads, processes, executable memory, shared memory work
 KS11 the filter cannot be taken off
-RS01* memory ends at the limit, with that reason, and neighbours notice nothing
+RS01* memory ends at the limit, with that reason, and neighbours notice nothing ~ a watchdog without cgroups
 RS02* processes and threads end at the limit, and others can start
-RS03* processor time is shared, and held to the quota
+RS03* processor time is shared, and held to the quota ~ without cgroups it is shared by niceness alone
 RS04* a cell that ignores every signal is killed at its deadline
-RS05 descriptors of all kinds are bounded, and no neighbour runs short
+RS05 descriptors of all kinds are bounded, and no neighbour runs short ~ shared by all without root
 RS06 huge and sparse files and floods of output are bounded
 RS07 what temporary files hold comes back with a fresh kernel
 RS08 queues, shared memory and locked memory are limited
@@ -109,7 +110,7 @@ RS11 what a killed gateway leaves is found and cleared
 CS01* another session's files are not there
 CS02* another session's processes are not there
 CS03* another session's queues, shared memory, sockets and ports are not there
-CS04* two sessions have two uids outside
+CS04* two sessions have two uids outside ~ without root all have the gateway's own
 CS05 a session made again under its name finds nothing of the old one
 CS06* forged messages reach nobody else
 CS07 pids, uids and folders that are used again are checked again
@@ -140,9 +141,10 @@ OU11 messages between windows are checked and bounded
 
 
 def _parse(line: str) -> Property:
+    line, _, weaker = line.partition(" ~ ")
     rest, _, subject = line.partition(" | ")
     id_, _, words = rest.partition(" ")
-    return Property(id_.removesuffix("*"), words, id_.endswith("*"), subject)
+    return Property(id_.removesuffix("*"), words, id_.endswith("*"), subject, weaker)
 
 
 PROPERTIES = MappingProxyType({each.id: each for each in map(_parse, TEXT.strip().splitlines())})

@@ -37,6 +37,12 @@ class Resources:
     workspaces: int
 
 
+class Client(httpx.Client):
+    """`workspaces`: where this gateway keeps its sessions' files."""
+
+    workspaces: Path
+
+
 class Gateway:
     """`options` are those of `kernelgw serve`, with underscores."""
 
@@ -95,10 +101,11 @@ class Gateway:
         assert len(servers) == 1, f"{len(servers)} fork servers"
         return servers[0]
 
-    def client(self, timeout: float = 30) -> httpx.Client:
-        return httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=timeout, trust_env=False
-        )
+    def client(self, timeout: float = 30) -> Client:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        client = Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
+        client.workspaces = self.data_dir / "workspaces"
+        return client
 
     # what it holds
 

@@ -71,6 +71,17 @@ def configurations() -> list[Configuration]:
     ]
 
 
+def absent() -> list[str]:
+    """Ways that cannot be tried here, each with its reason."""
+    found = [] if os.geteuid() == 0 else ["as root: the tests run as a plain user"]
+    for kind in ("v2", "v1"):
+        try:
+            Cgroups.detect("kernelgw-matrix", kind).close()
+        except IsolationUnavailable as error:
+            found.append(f"cgroups {kind}: {error.message}")
+    return found
+
+
 def command(configuration: Configuration, home: Path) -> tuple[str, ...]:
     """How `kernelgw` is called as that user."""
     if configuration.is_root or os.geteuid() != 0:
