@@ -48,7 +48,9 @@ class Settings:
     timeout_s: float = _option(600.0, "deadline of an execution that names none; 0 for none")
     grace_s: float = _option(5.0, "between a deadline's interrupt and the kill")
     start: str = _option("fork", "how kernels start: fork (in milliseconds), or exec (own address layout, a second)")
-    memory_bytes: int = _option(4 << 30, "memory of a session, all its processes and temporary files together")
+    memory_bytes: int = _option(
+        4 << 30, "memory of a session, all its processes and temporary files together", least=128 << 20
+    )
     processes: int = _option(256, "processes and threads of a session", least=16)
     cpus: float = _option(0.0, "cores that a session may keep busy; 0 for all, shared evenly with other sessions")
     open_files: int = _option(4096, "open files of each process", least=64)

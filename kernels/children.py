@@ -70,6 +70,7 @@ class Children:
         # The system call filter of everything that is sealed; given once, at hello.
         self.filter = b""
         self._wake, self._woken = socket.socketpair()
+        self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
 
     def watch_signals(self) -> None:
         self._wake.setblocking(False)
@@ -99,18 +100,28 @@ class Children:
         kernel = self.kernels[name] = Kernel(name, request.get("sandbox"), spec, boot, owned, egress)
         return kernel
 
-    def fork(self, kernel: Kernel) -> None:
+    def fork(self, kernel: Kernel, holder: int | None = None) -> None:
         """Forks now; a kernel for a sandbox then waits for `go`, so that both come up at once. Raises Boot in the
-        child."""
+        child. `holder`: a pid in whose pid namespace it is to be born, which only root can do."""
         read, write = os.pipe2(os.O_CLOEXEC)
         wait, go = os.pipe2(os.O_CLOEXEC) if kernel.sandbox is not None else (-1, -1)
         kernel.go_fd = go
-        middle = os.fork()
+        inside = -1
+        try:
+            inside = -1 if holder is None else os.pidfd_open(holder)
+            middle = os.fork() if holder is None else self._fork(inside)
+        except OSError as error:
+            close_all([fd for fd in (read, write, wait, inside) if fd >= 0])
+            self._failed(kernel, f"fork: {error}")
+            return
         if middle == 0:
             # Whoever waits is told by the end of its pipe too, which must be nobody's but the fork server's.
             for other in self.kernels.values():
                 other.stop_waiting()
-            _middle(kernel, self.filter, wait, write)
+            _middle(kernel, self.filter, wait, write, inside)
+        if inside >= 0:
+            os.close(inside)
+            kernel.pid = middle
         os.close(write)
         if wait >= 0:
             os.close(wait)
@@ -118,6 +129,18 @@ class Children:
         kernel.middle = middle
         kernel.status_fd = read
         self.selector.register(read, selectors.EVENT_READ, lambda _: self._reported(kernel))
+
+    def _fork(self, inside: int) -> int:
+        """os.fork, with a child that is born in the pid namespace of `inside`. Raises OSError."""
+        linux.setns(inside, linux.CLONE_NEWPID)
+        try:
+            pid = os.fork()
+        except OSError:
+            linux.setns(self._own_pids, linux.CLONE_NEWPID)
+            raise
+        if pid:
+            linux.setns(self._own_pids, linux.CLONE_NEWPID)
+        return pid
 
     def go(self, kernel: Kernel, box: Sandbox) -> None:
         """The sandbox is up."""
@@ -137,7 +160,7 @@ class Children:
         facts: dict[str, Any] = {}
         for line in kernel.report.splitlines():
             facts.update(json.loads(line))
-        kernel.pid = facts.get("pid", 0)
+        kernel.pid = facts.get("pid", kernel.pid)
         if facts.get("sealed"):
             self.tell({"event": "spawned", "id": kernel.id, "pid": kernel.pid})
         else:
@@ -161,7 +184,11 @@ class Children:
             for candidate in waiting:
                 self._drain_report(candidate)
             kernel = next((k for k in self.kernels.values() if k.pid == pid), None)
-        if kernel is None:
+        if kernel is not None and kernel.status_fd >= 0:
+            # What it has to say of its failure comes first; its pid may be somebody else's by now.
+            kernel.pid = 0
+            self._drain_report(kernel)
+        if kernel is None or kernel.id not in self.kernels:
             return
         del self.kernels[kernel.id]
         code = os.waitstatus_to_exitcode(status)
@@ -195,7 +222,7 @@ class Children:
     def abandon(self, sandbox_id: str, why: str) -> None:
         """Kernels whose sandbox is gone before they were forked will never report; say so."""
         for kernel in list(self.kernels.values()):
-            if kernel.sandbox == sandbox_id and kernel.go_fd >= 0:
+            if kernel.sandbox == sandbox_id and (kernel.go_fd >= 0 or not kernel.middle):
                 self._failed(kernel, why)
 
     def kill_all(self) -> None:
@@ -215,18 +242,19 @@ def _kill(pid: int, number: int, group: bool = False) -> bool:
     return True
 
 
-def _middle(kernel: Kernel, filter: bytes, wait: int, status: int) -> NoReturn:
-    """Joins the sandbox, forks the process that stays (pid namespaces take only children) and leaves."""
+def _middle(kernel: Kernel, filter: bytes, wait: int, status: int, inside: int) -> NoReturn:
+    """Joins the sandbox. `inside`: a pidfd of it when born in its pid namespace; others fork the process that stays,
+    since that namespace takes only children, and leave."""
     fds, spec = kernel.fds[:-1] if kernel.egress else kernel.fds, kernel.spec
     try:
         prepare(spec, wait >= 0)
         if wait >= 0:
             spec = replace(spec, filter=filter, **_await_sandbox(wait))
-        enter(spec, kernel.fds[-1] if kernel.egress else None)
+        enter(spec, kernel.fds[-1] if kernel.egress else None, inside)
         if spec.pid is None:
             _report(status, {"pid": os.getpid()})
             linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-        elif pid := os.fork():
+        elif inside < 0 and (pid := os.fork()):
             _report(status, {"pid": pid})
             os._exit(0)
         *kept, status = only([*fds, status])

@@ -164,12 +164,29 @@ class ForkServer:
     def sandbox(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
         box = sandboxes.build(str(request["id"]), request, self.stage)
         self.sandboxes[box.id] = box
+        self.selector.register(box.info_fd, selectors.EVENT_READ, lambda _: self.sandbox_begun(box))
         self.selector.register(box.ready_fd, selectors.EVENT_READ, lambda _: self.sandbox_spoke(box))
         return {}
+
+    def sandbox_begun(self, box: sandboxes.Sandbox) -> None:
+        """It has its namespaces, and nothing in them yet."""
+        self.selector.unregister(box.info_fd)
+        try:
+            box.identify()
+        except (OSError, ValueError, KeyError):
+            # It died: what it says next, or its silence, tells why.
+            return
+        self.perform_all(box.early)
+
+    def perform_all(self, actions: list[Callable[[], None]]) -> None:
+        while actions:
+            actions.pop(0)()
 
     def sandbox_spoke(self, box: sandboxes.Sandbox) -> None:
         self.selector.unregister(box.ready_fd)
         try:
+            if box.info_fd >= 0:
+                self.sandbox_begun(box)
             box.read_ready()
             self.tell({"event": "sandbox_up", "id": box.id, "pid": box.pid})
         except (ChildProcessError, OSError, ValueError, KeyError) as error:
@@ -178,18 +195,25 @@ class ForkServer:
             self.doomed.remove(box)
             box.end()
             return
-        waiting, box.waiting = box.waiting, []
-        for action in waiting:
-            action()
+        self.perform_all(box.waiting)
 
     def spawn(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         name = request.get("sandbox")
         box = None if name is None else self.sandboxes[name]
         kernel = self.children.expect(request, fds)
-        self.children.fork(kernel)
-        if box is not None and box.up:
+        if box is None:
+            self.children.fork(kernel)
+            return {}
+        # Root can fork straight into the sandbox's pid namespace, as soon as that is there; others fork twice.
+        if os.geteuid() != 0:
+            self.children.fork(kernel)
+        elif box.pid is not None:
+            self.children.fork(kernel, box.pid)
+        else:
+            box.early.append(lambda: self.children.fork(kernel, box.pid))
+        if box.up:
             self.children.go(kernel, box)
-        elif box is not None:
+        else:
             box.waiting.append(lambda: self.children.go(kernel, box))
         return {}
 
@@ -220,6 +244,7 @@ class ForkServer:
         else:
             # Killed in the middle of being built, bubblewrap would leave its child behind: it is ended once up.
             self.doomed.append(box)
+        box.early.clear()
         self.children.abandon(box.id, why)
         self.tell({"event": "sandbox_exit", "id": box.id, "reason": why})
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from .stage import Stage
 
-# Its SIGCHLD is ignored so that orphans inside are reaped by the kernel itself; the line it prints is the
-# proof that every mount is in place, since bubblewrap names its pid before it has finished.
-HOLDER = ("/bin/sh", "-c", "trap '' CHLD; echo up; exec sleep infinity >/dev/null 2>&1")
+# The line it prints is the proof that every mount is in place, since bubblewrap names its pid before it has finished.
+# Its SIGCHLD is ignored so that orphans inside are reaped by the kernel itself; by `env`, since dash's own `trap` does
+# not ignore that one.
+HOLDER = ("/bin/sh", "-c", "echo up; exec env --ignore-signal=CHLD sleep infinity >/dev/null 2>&1")
 
 # Enters the session's cgroups and becomes what follows: bubblewrap must be in there before it makes a namespace.
 BUILDER = """
@@ -31,7 +32,10 @@ exec "$@"
 
 @dataclass
 class Sandbox:
-    """One set of namespaces. `pid` and `namespaces` are known once it is up."""
+    """One set of namespaces. `pid` and `namespaces` are known as soon as it has them, before it is up.
+
+    `early` and `waiting`: what is to be done then, and once it is up.
+    """
 
     id: str
     process: subprocess.Popen[bytes]
@@ -39,6 +43,7 @@ class Sandbox:
     ready_fd: int
     pid: int | None = None
     namespaces: dict[str, int] = field(default_factory=dict)
+    early: list[Callable[[], None]] = field(default_factory=list)
     waiting: list[Callable[[], None]] = field(default_factory=list)
     up: bool = False
     _info: bytes = b""
@@ -50,12 +55,22 @@ class Sandbox:
         self.ready_fd = -1
         if not line.startswith(b"up"):
             raise ChildProcessError(self._complaint())
-        info = json.loads(_read_all(self.info_fd))
-        self._close_info()
-        self.pid = int(info["child-pid"])
-        self.namespaces = {name: int(info[key]) for name, key in _NAMESPACE_KEYS.items() if key in info}
+        self.identify()
+        if self.pid is None:
+            raise ChildProcessError("bubblewrap did not tell its namespaces")
         self.up = True
         return True
+
+    def identify(self) -> None:
+        """Called when bubblewrap has told its namespaces, or died. Raises ValueError, KeyError when it did not tell."""
+        if self.info_fd < 0:
+            return
+        try:
+            info = json.loads(_read_all(self.info_fd))
+        finally:
+            self._close_info()
+        self.pid = int(info["child-pid"])
+        self.namespaces = {name: int(info[key]) for name, key in _NAMESPACE_KEYS.items() if key in info}
 
     def _complaint(self) -> str:
         stderr = self.process.stderr

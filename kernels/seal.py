@@ -78,16 +78,17 @@ def prepare(seal: Seal, sandboxed: bool) -> None:
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def enter(seal: Seal, egress: int | None = None) -> None:
+def enter(seal: Seal, egress: int | None = None, inside: int = -1) -> None:
     """Joins the sandbox's namespaces. `egress`: a socket over which a listener made inside goes out to the proxy.
 
-    Needs a single-threaded caller.
+    Needs a single-threaded caller; `inside`: a pidfd of the holder, of one that was born in
+    its pid namespace, where pids are other numbers.
     """
     if seal.pid is None:
         return
-    holder = os.pidfd_open(seal.pid)
+    holder = os.pidfd_open(seal.pid) if inside < 0 else inside
     _same_namespaces(seal)
-    linux.setns(holder, linux.ALL_NAMESPACES)
+    linux.setns(holder, linux.ALL_NAMESPACES if inside < 0 else linux.ALL_NAMESPACES & ~linux.CLONE_NEWPID)
     os.close(holder)
     if egress is not None:
         _open_egress(egress)
@@ -167,8 +168,16 @@ def _limit(limits: dict[str, int]) -> None:
     for name, value in limits.items():
         number = getattr(resource, f"RLIMIT_{name.upper()}")
         hard = resource.getrlimit(number)[1]
+        if name == "data":
+            # On top of what it has from the fork server, and shares with it.
+            value += _data_bytes()
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(number, (value, value))
+
+
+def _data_bytes() -> int:
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmData:"))
 
 
 def _audit(spec: Seal, fds: list[int]) -> None:

@@ -66,7 +66,7 @@ async def examine(settings: Settings) -> list[Line]:
         if not fences.sandboxed:
             return found
         launcher = Launcher(Path(folder), fences)
-        launcher.prepare()
+        await launcher.prepare()
         try:
             environment = find(settings.environment, settings.data_dir)
             with _listening() as (ports, sockets):

@@ -53,7 +53,7 @@ class ForkServer:
 
         Raises KernelDidNotStart with the end of its log.
         """
-        await self._stop_leftover()
+        await end_leftover(self.path)
         self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         listener = listen(self.path, socket.SOCK_SEQPACKET)
         try:
@@ -80,16 +80,6 @@ class ForkServer:
                 log=_tail(self.log_path),
             ) from None
 
-    async def _stop_leftover(self) -> None:
-        """One that an earlier gateway left: its kernels belong to nobody now, so it is told to end them."""
-        try:
-            await self._connect()
-        except OSError:
-            self.path.unlink(missing_ok=True)
-            return
-        await self._stop_and_wait()
-        self.path.unlink(missing_ok=True)
-
     async def _connect(self) -> None:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sock.setblocking(False)
@@ -106,11 +96,6 @@ class ForkServer:
         """Ends the fork server, its sandboxes and its kernels, and waits until it is gone."""
         if self._socket is None:
             return
-        await self._stop_and_wait()
-        self.path.unlink(missing_ok=True)
-        await asyncio.to_thread(_collect, self.pid)
-
-    async def _stop_and_wait(self) -> None:
         self._lost.clear()
         self._post("stop", {}, [])
         try:
@@ -118,6 +103,8 @@ class ForkServer:
         except TimeoutError:
             log.warning("the fork server of %s does not stop", self.environment.name)
         self.close()
+        self.path.unlink(missing_ok=True)
+        await asyncio.to_thread(_collect, self.pid)
 
     async def request(
         self, op: str, fds: Sequence[int] = (), timeout: float = ANSWER_TIMEOUT_S, **fields: Any
@@ -221,6 +208,27 @@ class ForkServer:
             for fd in fds:
                 os.close(fd)
         self._unsent.clear()
+
+
+async def end_leftover(path: Path) -> None:
+    """One that an earlier gateway left: its kernels belong to nobody now, so it is told to end them."""
+    if path.exists():
+        await asyncio.to_thread(_tell_to_stop, path)
+        path.unlink(missing_ok=True)
+
+
+def _tell_to_stop(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock, connectable(path) as name:
+        sock.settimeout(ANSWER_TIMEOUT_S)
+        try:
+            sock.connect(name)
+            sock.send(b'{"op": "stop", "seq": 1}')
+            while sock.recv(LARGEST_MESSAGE):
+                continue
+        except TimeoutError:
+            log.warning("the fork server that was left at %s does not stop", path.name)
+        except OSError:
+            log.debug("nobody is left at %s", path.name)
 
 
 def _launch(environment: Environment, listener: socket.socket, log_path: Path) -> int:

@@ -203,6 +203,13 @@ class Kernel:
         log.warning("kernel %s did not start: %s %s", self.id, reason, log_end)
         return KernelDidNotStart(f"The kernel could not be started: {reason}", log=log_end[-1000:])
 
+    def abandon(self) -> None:
+        """It did not start. No news of its end may come any more, so what there is of it is cleared away now."""
+        self.end("it did not start")
+        self.discard()
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._clear_group())
+
     def on_discard(self, action: Callable[[str], None]) -> None:
         """Called with this kernel's id when it is over."""
         self._at_discard.append(action)

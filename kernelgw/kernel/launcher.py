@@ -18,11 +18,11 @@ from ..egress.rules import Rules
 from ..environments import Environment
 from ..sandbox import bubblewrap, seccomp
 from ..sandbox.policy import Limits
-from ..sandbox.watchdog import Watchdog, Watched
+from ..sandbox.watchdog import NOTHING, Usage, Watchdog, Watched, usage
 from ..sandbox.workspaces import Workspace
 from . import recipe
 from .fences import Fences
-from .forkserver import ForkServer, kernels_folder
+from .forkserver import ForkServer, end_leftover, kernels_folder
 from .kernel import START_TIMEOUT_S, Kernel
 
 log = logging.getLogger("kernelgw.kernel")
@@ -51,14 +51,15 @@ class Launcher:
         self._configured: asyncio.Task[Packages] | None = None
         self._starting: dict[str, asyncio.Task[ForkServer]] = {}
 
-    def prepare(self) -> None:
-        """The directories; what an earlier gateway left in the run directory goes, save its fork servers."""
+    async def prepare(self) -> None:
+        """The directories; what an earlier gateway left goes, first of all its fork servers, whose kernels write."""
         self.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await asyncio.gather(*(end_leftover(path) for path in self.run_dir.glob("*.sock")))
         for leftover in self.run_dir.iterdir():
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
-        self.workspaces.prepare()
         self.fences.cgroups.sweep()
+        self.workspaces.prepare()
         if self.fences.sandboxed:
             bubblewrap.write_etc(self.etc)
 
@@ -78,7 +79,8 @@ class Launcher:
         server = ForkServer(environment, self.run_dir)
         sandboxed = self.fences.sandboxed
         parts = (environment.prefix, *recipe.interpreter_of(environment), self.workspaces.folder, kernels_folder())
-        filter = base64.b64encode(seccomp.program()).decode()
+        profile = "default" if self.fences.cgroups.counts_memory else "uncounted"
+        filter = base64.b64encode(seccomp.program(profile)).decode()
         if sandboxed:
             await server.start([str(path) for path in parts], [str(self.etc)], filter)
         else:
@@ -93,6 +95,7 @@ class Launcher:
         # Not part of its own time to start: the first to ask waits for pip and npm.
         source = await self._packages() if terms.packages else None
         server = await self.server(environment)
+        found = await asyncio.to_thread(usage, workspace.path) if workspace.overflowed else NOTHING
         kernel = Kernel(server, workspace, self.fences.sandboxed)
         server.watch(kernel.id, kernel.on_event)
         try:
@@ -101,15 +104,14 @@ class Launcher:
                 await kernel.sealed
                 await kernel.client.welcomed()
         except BaseException as error:
-            kernel.end("it did not start")
-            kernel.discard()
+            kernel.abandon()
             if isinstance(error, OSError):
                 raise kernel.not_started(error) from error
             raise
-        self._look_after(kernel, terms.limits)
+        self._look_after(kernel, terms.limits, found)
         return kernel
 
-    def _look_after(self, kernel: Kernel, limits: Limits) -> None:
+    def _look_after(self, kernel: Kernel, limits: Limits, found: Usage) -> None:
         """Where neither cgroups nor an image hold it."""
         counted = kernel.group is not None and kernel.group.counts_memory
         workspace = kernel.workspace
@@ -118,7 +120,12 @@ class Launcher:
         roots = (kernel.pid, kernel.holder)
         files = None if workspace.image else workspace.path
         most = None if counted else limits.memory_bytes
-        watched = Watched(roots, kernel.server.pid, most, files, limits.workspace_bytes, kernel.end)
+
+        def over(why: str) -> None:
+            workspace.overflowed = workspace.overflowed or why == "workspace_full"
+            kernel.end(why)
+
+        watched = Watched(roots, kernel.server.pid, kernel.holder, most, files, limits.workspace_bytes, over, found)
         self._watchdog.watch(kernel.id, watched)
         kernel.on_discard(self._watchdog.unwatch)
 
@@ -138,7 +145,7 @@ class Launcher:
     ) -> None:
         fences = self.fences
         kernel.group = fences.cgroups.create(kernel.id, terms.limits)
-        groups = list(kernel.group.procs)
+        groups = list(kernel.group.doors)
         if fences.bwrap is not None:
             files = recipe.package_files(source) if source else ()
             policy = recipe.policy(environment, kernel.workspace, self.etc, terms.limits, fences.start, files)

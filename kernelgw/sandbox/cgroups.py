@@ -22,6 +22,7 @@ ROOT = Path("/sys/fs/cgroup")
 KINDS = ("auto", "v2", "v1", "none")
 WANTED = ("memory", "pids", "cpu")
 PERIOD_US = 100_000
+SOCKETS_SHARE = 16
 # The leaf that the gateway itself moves into: v2 lets a group have processes or groups with limits, not both.
 LEAF = "gateway"
 SWEEP_S = 2.0
@@ -36,9 +37,12 @@ class Group:
     folders: Mapping[str, Path] = field(default_factory=dict)
 
     @property
-    def procs(self) -> tuple[str, ...]:
-        """Files into which a process writes "0" to enter."""
-        return tuple(str(folder / "cgroup.procs") for folder in self._each())
+    def doors(self) -> tuple[str, ...]:
+        """Files into which a process that has one thread writes "0" to enter."""
+        # v1 moves a thread at once. For a whole process it waits until no other on this machine can be in a fork,
+        # which takes milliseconds each time; v2 offers only that.
+        name = "tasks" if self.kind == "v1" else "cgroup.procs"
+        return tuple(str(folder / name) for folder in self._each())
 
     @property
     def counts_memory(self) -> bool:
@@ -49,12 +53,17 @@ class Group:
 
     def set(self, limits: Limits) -> None:
         """Also for a group that lives. Raises OSError, EBUSY when more memory is in use than that."""
-        for controller, folder in self.folders.items():
-            for name, value in _values(self.kind, controller, limits).items():
-                path = folder / name
-                # Swap accounting and the like are there or not.
-                if path.exists():
-                    path.write_text(value)
+        wanted = [
+            (folder / name, value)
+            for controller, folder in self.folders.items()
+            for name, value in _values(self.kind, controller, limits).items()
+        ]
+        # Swap accounting and the like are there or not.
+        there = [(path, value) for path, value in wanted if path.exists()]
+        # Of v1's two limits on memory one may never be below the other: raised, they can be set in one order only.
+        refused = [(path, value) for path, value in there if not _written(path, value)]
+        for path, value in refused:
+            path.write_text(value)
 
     def oom_kills(self) -> int:
         """Processes of this session that were killed for memory."""
@@ -117,6 +126,10 @@ class Cgroups:
     def controllers(self) -> frozenset[str]:
         return frozenset(self.parents)
 
+    @property
+    def counts_memory(self) -> bool:
+        return "memory" in self.parents
+
     @classmethod
     def detect(cls, name: str, wanted: str = "auto", root: Path = ROOT, own: str | None = None) -> Cgroups:
         """By trying. `name`: of the parent of all groups; `own`: what /proc/self/cgroup says.
@@ -148,12 +161,15 @@ class Cgroups:
     def create(self, name: str, limits: Limits) -> Group:
         """With its limits in force before anything enters. Raises OSError."""
         group = Group(self.kind, {each: parent / name for each, parent in self.parents.items()})
+        made = []
         try:
             for folder in dict.fromkeys(group.folders.values()):
                 folder.mkdir(parents=True)
+                made.append(folder)
             group.set(limits)
         except BaseException:
-            group.remove()
+            for folder in made:
+                folder.rmdir()
             raise
         return group
 
@@ -180,7 +196,7 @@ def _clear(group: Group, deadline: float) -> None:
     group.kill()
     while not group.remove():
         if time.monotonic() > deadline:
-            log.warning("cgroups of an earlier session are still in use: %s", ", ".join(group.procs))
+            log.warning("cgroups of an earlier session are still in use: %s", ", ".join(group.doors))
             return
         time.sleep(0.005)
         group.kill()
@@ -194,10 +210,11 @@ def _values(kind: str, controller: str, limits: Limits) -> dict[str, str]:
         ("v2", "pids"): {"pids.max": limits.processes},
         ("v2", "cpu"): {"cpu.max": f"{quota or 'max'} {PERIOD_US}"},
         ("v1", "memory"): {
-            # Both orders, as the second may never be below the first.
             "memory.limit_in_bytes": limits.memory_bytes,
             "memory.memsw.limit_in_bytes": limits.memory_bytes,
             "memory.swappiness": 0,
+            # v1 counts what TCP and UDP sockets hold only when told to, and apart from the rest.
+            "memory.kmem.tcp.limit_in_bytes": limits.memory_bytes // SOCKETS_SHARE,
         },
         ("v1", "pids"): {"pids.max": limits.processes},
         ("v1", "cpu"): {"cpu.cfs_period_us": PERIOD_US, "cpu.cfs_quota_us": quota or -1},
@@ -240,7 +257,10 @@ def _find_v1(name: str, root: Path, own: str) -> dict[str, Path]:
         _, controllers, path = line.split(":", 2)
         for controller in set(controllers.split(",")) & set(WANTED):
             try:
-                found[controller] = _usable_v1(_mount_point(root, controllers, controller) / path.strip("/"), name)
+                mounted = _mount_point(root, controllers, controller)
+                here = mounted / path.strip("/")
+                # In a container the path may be the host's, and what is mounted the container's own group.
+                found[controller] = _usable_v1(here if here.is_dir() else mounted, name)
             except OSError as error:
                 complaint = error
     if not found:
@@ -263,6 +283,14 @@ def _usable_v1(here: Path, name: str) -> Path:
     probe.mkdir(exist_ok=True)
     probe.rmdir()
     return parent
+
+
+def _written(path: Path, value: str) -> bool:
+    try:
+        path.write_text(value)
+    except OSError:
+        return False
+    return True
 
 
 def _table(path: Path) -> dict[str, int]:

@@ -35,7 +35,7 @@ class Limits:
         for name, value in wishes.items():
             most = getattr(self, name)
             if value > most and not (name == "cpus" and most == 0):
-                raise ValueError(f"{name} may be {most:g} at most here")
+                raise ValueError(f"{name} may be {most} at most here")
         changes: dict[str, Any] = dict(wishes)
         return replace(self, **changes)
 

@@ -11,8 +11,9 @@ FILTERS = Path(__file__).with_name("filters")
 
 
 def program(profile: str = "default", machine: str | None = None) -> bytes:
-    """An array of struct sock_filter, as kernels/seccomp.py loads it. `profile`: "default" or "strict"; `machine`: as
-    `uname -m` says it, this one when not given. Raises IsolationUnavailable where there is none."""
+    """An array of struct sock_filter, as kernels/seccomp.py loads it. `profile`: "default", "strict", or "uncounted"
+    where no cgroup counts memory; `machine`: as `uname -m` says it, this one when not given. Raises
+    IsolationUnavailable where there is none."""
     machine = machine or os.uname().machine
     try:
         return (FILTERS / f"{profile}.{machine}.bpf").read_bytes()

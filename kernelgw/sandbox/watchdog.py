@@ -6,34 +6,62 @@ Softer than either: between two looks a session can go past its limit. It then l
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
+import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+from .policy import HOME
 
 INTERVAL_S = 0.25
 # Files are looked at less often, and a look is given up after a while: a session may have millions.
 FILES_EVERY = 4
 FILES_BUDGET_S = 1.0
 BLOCK = 512
+# What a file costs besides its content: as a part of the room that is allowed on a disk, and in a tmpfs, as memory.
+FILE_BYTES = 16 << 10
+INODE_BYTES = 1 << 10
+TEMPORARY = ("tmp", "dev/shm", HOME.strip("/"))
 PROC = Path("/proc")
 log = logging.getLogger("kernelgw.watchdog")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Of a folder: bytes on disk, and names."""
+
+    size: int
+    files: int
+
+    def exceeds(self, most: int) -> bool:
+        return self.size > most or self.files > most // FILE_BYTES
+
+    def grew(self, since: Usage) -> bool:
+        return self.size > since.size or self.files > since.files
+
+
+NOTHING = Usage(0, 0)
 
 
 @dataclass
 class Watched:
     """One kernel. `roots`: pids from which all its processes descend; `shared`: the pid of the fork server, whose
-    memory it shares, or 0. Limits in bytes; None for what somebody else looks after."""
+    memory it shares, or 0; `holder`: the pid in whose sandbox its temporary files are, or 0; `began_with`: the files
+    that it found. Limits in bytes; None for what somebody else looks after."""
 
     roots: tuple[int, ...]
     shared: int
+    holder: int
     memory_bytes: int | None
     files: Path | None
     files_bytes: int
     over: Callable[[str], None]
-    began_with: int | None = field(default=None)
+    began_with: Usage = NOTHING
 
 
 class Watchdog:
@@ -74,7 +102,7 @@ def _look(watched: dict[str, Watched], files_too: bool) -> dict[str, str]:
     """Who is over, and why. In a thread: reads much of /proc, and walks folders."""
     found = {}
     for name, each in watched.items():
-        if each.memory_bytes is not None and memory(each.roots, each.shared) > each.memory_bytes:
+        if each.memory_bytes is not None and memory(each.roots, each.shared, each.holder) > each.memory_bytes:
             found[name] = "out_of_memory"
         elif files_too and each.files is not None and _files_over(each, each.files):
             found[name] = "workspace_full"
@@ -83,26 +111,44 @@ def _look(watched: dict[str, Watched], files_too: bool) -> dict[str, str]:
 
 def _files_over(watched: Watched, folder: Path) -> bool:
     """Over its limit, and larger than when it began: a kernel must be able to delete what an earlier one left."""
-    used = size(folder)
-    if watched.began_with is None:
-        watched.began_with = used
-    return used > watched.files_bytes and used > watched.began_with
+    used = usage(folder)
+    return used.exceeds(watched.files_bytes) and used.grew(watched.began_with)
 
 
-def memory(roots: tuple[int, ...], shared: int) -> int:
-    """Bytes of all processes that descend from `roots`, pages that several share counted once."""
+def memory(roots: tuple[int, ...], shared: int = 0, holder: int = 0) -> int:
+    """Bytes of all processes that descend from `roots`, pages that several share counted once, and of the temporary
+    files in the sandbox of `holder`."""
     baseline = _status(shared).get("RssAnon", 0) if shared else 0
-    return sum(_memory_of(pid, baseline) for pid in family(roots))
+    own = mapped = 0
+    for pid in family(roots):
+        private, among = _memory_of(pid, baseline)
+        own, mapped = own + private, mapped + among
+    # A temporary file that is mapped is in both.
+    return own + max(mapped, temporary(holder) if holder else 0)
 
 
-def _memory_of(pid: int, baseline: int) -> int:
+def _memory_of(pid: int, baseline: int) -> tuple[int, int]:
+    """Bytes that are the process's alone, and those of files in memory and of memory made to be shared."""
     try:
-        rollup = (PROC / str(pid) / "smaps_rollup").read_text()
+        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
     except OSError:
         # A fork of the fork server may not be looked into: what it has more than that one is its own.
         status = _status(pid)
-        return max(0, status.get("RssAnon", 0) + status.get("RssShmem", 0) - baseline)
-    return sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+        return max(0, status.get("RssAnon", 0) - baseline), status.get("RssShmem", 0)
+    table = {line.split()[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
+    return table.get("Pss_Anon:", table.get("Pss:", 0)), table.get("Pss_Shmem:", 0)
+
+
+def temporary(holder: int) -> int:
+    """Bytes of all temporary files in a sandbox, those that have no name any more included."""
+    total = 0
+    for name in TEMPORARY:
+        try:
+            facts = os.statvfs(PROC / str(holder) / "root" / name)
+        except OSError:
+            continue
+        total += (facts.f_blocks - facts.f_bfree) * facts.f_frsize + (facts.f_files - facts.f_ffree) * INODE_BYTES
+    return total
 
 
 def _status(pid: int) -> dict[str, int]:
@@ -137,29 +183,36 @@ def _children(pid: int) -> Iterator[int]:
             continue
 
 
-def size(folder: Path) -> int:
-    """Bytes on disk below it: no link is followed, a file with several names counts once. Stops when it takes long."""
+def usage(folder: Path) -> Usage:
+    """Of what is below it: no link is followed, a file with several names has its size counted once. Stops when it
+    takes long. What lies so deep that no path leads to it is more than anybody may have."""
     deadline = time.monotonic() + FILES_BUDGET_S
     seen: set[tuple[int, int]] = set()
-    total = 0
+    size = files = 0
     waiting = [os.fspath(folder)]
     while waiting:
         try:
             entries = list(os.scandir(waiting.pop()))
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return Usage(sys.maxsize, files)
             continue
         for entry in entries:
+            files += 1
             try:
                 facts = entry.stat(follow_symlinks=False)
-            except OSError:
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    return Usage(sys.maxsize, files)
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            if stat.S_ISDIR(facts.st_mode):
                 waiting.append(entry.path)
-            if facts.st_nlink == 1 or (facts.st_dev, facts.st_ino) not in seen:
-                total += facts.st_blocks * BLOCK
-            if facts.st_nlink > 1:
+            elif facts.st_nlink > 1:
+                if (facts.st_dev, facts.st_ino) in seen:
+                    continue
                 seen.add((facts.st_dev, facts.st_ino))
+            size += facts.st_blocks * BLOCK
         if time.monotonic() > deadline:
             log.info("a workspace has too many files to be counted; what was counted counts")
-            return total
-    return total
+            break
+    return Usage(size, files)

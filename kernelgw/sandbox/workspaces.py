@@ -6,15 +6,20 @@ import asyncio
 import logging
 import os
 import shutil
+import struct
 import subprocess
 import uuid
+from collections import OrderedDict
 from pathlib import Path
 
 from ..errors import IsolationUnavailable
 from .identity import Identities, own
 
 INODE_EVERY_BYTES = 16 << 10
+# Sessions may ask for any size, and each has its own.
+TEMPLATES = 16
 PROBE_BYTES = 16 << 20
+SUPERBLOCK_AT = 1024
 PROBE_TIMEOUT_S = 20
 KINDS = ("auto", "image", "directory")
 PROGRAMS = ("/usr/sbin:/sbin:/usr/bin:/bin", ("mkfs.ext4", "debugfs", "mount", "unshare"))
@@ -29,6 +34,8 @@ class Workspace:
         self.uid = uid
         self.image = image
         self.size = size
+        # Whether a kernel of it was ended for that: the next one finds more than is allowed, and may delete it.
+        self.overflowed = False
 
 
 class Workspaces:
@@ -39,7 +46,7 @@ class Workspaces:
         self.identities = identities
         self.images = images
         self.why = why
-        self._templates: dict[int, asyncio.Task[Path]] = {}
+        self._templates: OrderedDict[int, asyncio.Task[Path]] = OrderedDict()
 
     def prepare(self) -> None:
         """Empties the folder: what an earlier gateway left belongs to nobody."""
@@ -60,7 +67,7 @@ class Workspaces:
         try:
             path = self.folder / uuid.uuid4().hex
             if self.images:
-                _copy_sparse(await self._template(size), path)
+                await self._copy_template(size, path)
             else:
                 path.mkdir(mode=0o700)
                 own(path, uid)
@@ -69,13 +76,27 @@ class Workspaces:
             raise
         return Workspace(path, uid, self.images, size)
 
+    async def _copy_template(self, size: int, path: Path) -> None:
+        while True:
+            template = await self._template(size)
+            try:
+                return _copy_sparse(template, path)
+            except FileNotFoundError:
+                # Dropped a moment ago, in favour of other sizes.
+                if size in self._templates:
+                    raise
+
     async def _template(self, size: int) -> Path:
-        """Formatting takes 20 ms, copying what came of it one."""
+        """Formatting takes 50 ms, copying what came of it one."""
         task = self._templates.get(size)
         if task is None or (task.done() and task.exception()):
             self._template_folder.mkdir(mode=0o700, exist_ok=True)
             path = self._template_folder / str(size)
             task = self._templates[size] = asyncio.create_task(asyncio.to_thread(_format, path, size))
+        self._templates.move_to_end(size)
+        for other in [each for each, made in self._templates.items() if made.done()][:-TEMPLATES]:
+            del self._templates[other]
+            (self._template_folder / str(other)).unlink(missing_ok=True)
         return await asyncio.shield(task)
 
     async def remove(self, workspace: Workspace) -> None:
@@ -124,7 +145,14 @@ def _missing(folder: Path) -> str | None:
 
 
 def _format(path: Path, size: int) -> Path:
-    """An empty ext4 of `size` bytes, without what it needs only to survive power cuts."""
+    """An empty ext4 with room for `size` bytes of files, without what it needs only to survive power cuts."""
+    _make(path, size)
+    # Its own tables take a part, which is added; that may take a little more.
+    _make(path, size + max(0, size - _room(path)))
+    return path
+
+
+def _make(path: Path, size: int) -> None:
     with path.open("wb") as file:
         os.fchmod(file.fileno(), 0o600)
         file.truncate(size)
@@ -132,7 +160,15 @@ def _format(path: Path, size: int) -> Path:
     options = ["-E", "lazy_itable_init=1,nodiscard", "-i", str(INODE_EVERY_BYTES), "-O", features]
     _run(["mkfs.ext4", "-q", "-F", "-m", "0", *options, str(path)])
     _run(["debugfs", "-w", "-R", "rmdir lost+found", str(path)])
-    return path
+
+
+def _room(path: Path) -> int:
+    """Bytes that files may fill in an empty ext4, by its superblock: Linux keeps back 2 %, 4096 blocks at most."""
+    with path.open("rb") as file:
+        file.seek(SUPERBLOCK_AT)
+        _, blocks, _, free, _, _, shift = struct.unpack("<7I", file.read(28))
+    usable: int = (free - min(blocks // 50, 4096)) * (1024 << shift)
+    return usable
 
 
 def _run(command: list[str]) -> None:

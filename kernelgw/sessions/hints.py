@@ -38,17 +38,20 @@ _FULL = "The workspace, or /tmp, is full: delete files, or create the session wi
 _OPEN_FILES = "Close files and sockets, or create the session with a higher limit open_files."
 _PROCESSES = "The session's limit on processes and threads is reached."
 _MEMORY = "The session's memory is used up: work on less data at once, or give it more."
+_KILLED = "A process of the session was killed, most often because its memory was used up: work on less data at once."
 _HINTS = (
     _hint(r"gaierror|URLError|.*Connect.*|HTTPError|OSError|SSLError|.*Timeout", _UNREACHABLE, _NO_NETWORK, False),
     _hint("CalledProcessError", _FETCHERS, _NO_NETWORK, False),
     _hint(r"\w*Error", r"tunnel connection failed: 403|not among the hosts that this session may reach", _NOT_ALLOWED),
     _hint(r"gaierror|URLError|.*Connect.*|OSError", _DIRECT, _BY_PROXY, True),
     _hint("OSError", "read-only file system", f"Only {WORKSPACE}, {HOME} and /tmp can be written."),
-    _hint("OSError", "no space left", _FULL),
+    _hint("OSError", "no space left|quota exceeded", _FULL),
     _hint("OSError", "file too large", "The file is larger than the session's limit file_bytes."),
     _hint("OSError", "too many open files", _OPEN_FILES),
     _hint("RuntimeError|BlockingIOError", "can't start new thread|resource temporarily unavailable", _PROCESSES),
-    _hint("MemoryError", "", _MEMORY),
+    _hint(r"\w*MemoryError", "", _MEMORY),
+    _hint("OSError", "cannot allocate memory", _MEMORY),
+    _hint(r"CalledProcessError|BrokenProcessPool|\w*WorkerError", "SIGKILL|terminated abruptly", _KILLED),
 )
 
 

@@ -31,7 +31,7 @@ from .lifecycle import State
 from .plan import Plan
 from .pool import Pool
 from .session import Session
-from .terms import agree, limits_of
+from .terms import ASK_FOR_LESS, agree, limits_of
 
 # Whoever writes a URL takes "." and ".." out of it, and then means another one.
 ID = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,128}")
@@ -54,7 +54,7 @@ class Registry:
 
     async def open(self) -> None:
         """Starts the default environment and its pool. Raises GatewayError."""
-        self.launcher.prepare()
+        await self.launcher.prepare()
         pool = self.pool(self.settings.environment)
         await self.launcher.server(pool.environment)
         if self.launcher.fences.sandboxed:
@@ -104,7 +104,9 @@ class Registry:
         self.pool(environment)
         idle = wishes.get("idle_timeout_s")
         limits = {name: value for name, value in (wishes.get("limits") or {}).items() if value is not None}
-        output_bytes = limits.pop("output_bytes", settings.output_bytes)
+        output_bytes = int(limits.pop("output_bytes", settings.output_bytes))
+        if output_bytes > settings.output_bytes:
+            raise BadRequest(f"limits: output_bytes may be {settings.output_bytes} at most here.", ASK_FOR_LESS)
         network = wishes.get("network") or "off"
         return Plan(
             language=wishes.get("language") or LANGUAGES[0],
@@ -116,7 +118,7 @@ class Registry:
             idle_timeout_s=settings.idle_timeout_s if idle is None else float(idle),
             timeout_s=settings.timeout_s,
             grace_s=settings.grace_s,
-            output_bytes=min(int(output_bytes), settings.output_bytes),
+            output_bytes=output_bytes,
             log_bytes=settings.log_bytes,
             history_length=settings.history_length,
             max_queued=settings.max_queued,

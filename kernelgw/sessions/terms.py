@@ -12,6 +12,8 @@ from ..kernel.launcher import Terms
 from ..sandbox.policy import Limits
 from ..settings import Settings
 
+ASK_FOR_LESS = "Ask for less, or raise the gateway's own setting."
+
 
 def limits_of(settings: Settings) -> Limits:
     return Limits(**{option.name: getattr(settings, option.name) for option in fields(Limits)})
@@ -22,7 +24,7 @@ def agree(settings: Settings, limits: Mapping[str, float], network: Any) -> Term
     try:
         allowed = limits_of(settings).but(limits)
     except ValueError as error:
-        raise BadRequest(f"limits: {error}.", "Ask for less, or raise the gateway's own setting.") from None
+        raise BadRequest(f"limits: {error}.", ASK_FOR_LESS) from None
     return Terms(allowed, *_network(settings, network))
 
 

@@ -21,6 +21,10 @@ def make_system(name: str) -> System:
             return Gateway(name)
         case "kernelgw_cold":
             return Gateway(name, pool_size=0)
+        case "kernelgw_bare":
+            return Gateway(name, isolation="none", cgroups="none")
+        case "kernelgw_bare_cold":
+            return Gateway(name, pool_size=0, isolation="none", cgroups="none")
         case "raw":
             return Raw(environment("raw"))
         case "raw_handshake":

@@ -24,6 +24,14 @@ EXTRAS = {
     "arrived_percent": "arrived, %",
     "cell_ended_s": "cell ended after, s",
     "read_after_mb": "read after resuming, MB",
+    "sealed_ms": "sealed, ms",
+    "bare_ms": "without isolation, ms",
+    "quiet_p95_ms": "p95 when quiet, ms",
+    "forks_times": "fork bomb, times",
+    "memory_times": "memory bomb, times",
+    "disk_times": "full disk, times",
+    "loops_times": "busy loops, times",
+    "session_ms": "a session, ms",
 }
 Table = dict[str, Any]
 

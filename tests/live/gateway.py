@@ -18,6 +18,8 @@ from . import proc
 
 TOKEN = "live-test-token"
 MODULE = (sys.executable, "-m", "kernelgw.cli")
+# Much of it is imports, which take their time when other tests run beside.
+START_S = 120
 # What an ended gateway may leave in its run directory.
 REMAINS = frozenset({"default.log", "etc"})
 URL_LINE = re.compile(r"kernelgw is running: (http://\S+?)/\?token=(\S+)")
@@ -58,7 +60,7 @@ class Gateway:
     def start(self) -> Gateway:
         """Returns when it answers that it is ready, pool included."""
         self.launch()
-        proc.wait_until(self._announced, 30, self.output)
+        proc.wait_until(self._announced, START_S, self.output)
         found = URL_LINE.search(self.output())
         assert found, self.output()
         assert found.group(2) == TOKEN
@@ -110,7 +112,7 @@ class Gateway:
     def wait_ready(self) -> None:
         """The pool refills itself after each session, so every count starts here."""
         with self.client() as client:
-            proc.wait_until(lambda: client.get("/readyz").status_code == 200, 30, self.output)
+            proc.wait_until(lambda: client.get("/readyz").status_code == 200, START_S, self.output)
 
     def resources(self) -> Resources:
         run = [path for path in (self.data_dir / "run").iterdir() if path.is_dir()]

@@ -27,6 +27,8 @@ def told(
         ("ended", "session was ended"),
         ("idle", "idle for too long"),
         ("disconnected", "closed its connection"),
+        ("out_of_memory", "ran out of memory"),
+        ("workspace_full", "files grew past their limit"),
         ("some new reason", "some new reason"),
     ],
 )
@@ -49,6 +51,21 @@ def test_a_session_that_used_up_its_own_memory_is_told_so() -> None:
     found = told(KILLED, oom_kills=1, by_session=True)
     assert found.cause == "out_of_memory"
     assert found.reason.startswith("The session ran out of memory")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "step"),
+    [("out_of_memory", "more memory"), ("workspace_full", "workspace_bytes"), ("ended", "fresh kernel")],
+)
+def test_a_limit_that_was_reached_comes_with_what_to_do(wanted: str, step: str) -> None:
+    assert step in told(KILLED, wanted).hint
+
+
+def test_a_session_that_was_short_of_memory_did_not_die_of_it_when_it_crashed_or_left() -> None:
+    # Only a program of it had been killed for memory then, and the kernel had lived on.
+    assert told({"code": None, "signal": int(signal.SIGSEGV)}, oom_kills=1, by_session=True).cause == "crashed"
+    assert told({"code": 3, "signal": None}, oom_kills=1, by_session=True).cause == "exited"
+    assert told(KILLED, "deadline", oom_kills=1, by_session=True).cause == "deadline"
 
 
 def test_a_kill_for_no_known_reason_is_not_called_out_of_memory() -> None:

@@ -84,7 +84,7 @@ def test_let_through(probe: str, filtered: dict[str, int], free: dict[str, int])
     assert filtered[probe] == free[probe] == LET_THROUGH[probe].errno
 
 
-@pytest.mark.parametrize("profile", ["default", "strict"])
+@pytest.mark.parametrize("profile", ["default", "strict", "uncounted"])
 def test_unknown_numbers_are_not_implemented(profile: str) -> None:
     # A number that the kernel knows and the profile does not would show as something else when free.
     code = (

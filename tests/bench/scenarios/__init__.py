@@ -1,7 +1,7 @@
 """The scenarios, in the order in which they run and are shown."""
 
 from tests.bench.model import Scenario
-from tests.bench.scenarios import cells, ends, memory, output, starts
+from tests.bench.scenarios import cells, ends, isolation, memory, output, starts
 
 ALL: tuple[Scenario, ...] = (
     cells.TRIVIAL_CELL,
@@ -14,4 +14,9 @@ ALL: tuple[Scenario, ...] = (
     output.STOPPED_READER_1GB,
     memory.IDLE_PSS,
     ends.KILL_REASON,
+    isolation.COLD,
+    isolation.CELL,
+    isolation.NUMPY,
+    isolation.NOISY_NEIGHBOUR,
+    isolation.CHURN_200,
 )

@@ -24,6 +24,11 @@ class GatewaySession:
         self._http = http
         self.path = path or f"/v1/sessions/bench-{uuid.uuid4().hex}"
 
+    def create(self, wishes: dict[str, object]) -> None:
+        answer = self._http.request("PUT", self.path, wishes)
+        if answer.status != 201:
+            raise WrongResult(f"PUT session: {answer.status} {answer.body[:500]!r}")
+
     def run(self, code: str, on_text: OnText | None = None, timeout: float = 60.0) -> Outcome:
         self._http.wait_at_most(timeout)
         if on_text is not None:
@@ -92,18 +97,18 @@ def _take_end(outcome: Outcome, execution: dict[str, Any]) -> None:
 class Gateway:
     title = "kernelgw"
 
-    def __init__(self, name: str = "kernelgw", pool_size: int | None = None) -> None:
+    def __init__(self, name: str = "kernelgw", **options: object) -> None:
+        """`options` are those of `kernelgw serve`, with underscores."""
         self.name = name
-        self._pool_size = pool_size
+        self._options = {"max_sessions": 64, **options}
 
     def start(self, folder: Path) -> None:
         self._token = secrets.token_hex(16)
         environ = {k: v for k, v in os.environ.items() if not k.startswith(("KERNELGW_", "JUPYTER", "IPYTHON", "MPL"))}
-        environ["KERNELGW_MAX_SESSIONS"] = "64"
-        if self._pool_size is not None:
-            environ["KERNELGW_POOL_SIZE"] = str(self._pool_size)
+        environ |= {f"KERNELGW_{name.upper()}": str(value) for name, value in self._options.items()}
+        self.data_dir = folder / "data"
         command = [str(Path(sys.executable).parent / "kernelgw"), "serve", "--port", "0"]
-        command += ["--data-dir", str(folder / "data"), "--token", self._token]
+        command += ["--data-dir", str(self.data_dir), "--token", self._token]
         self._server = Server(command, environ, folder)
         found = self._server.wait_for_line(r"http://([\d.]+):(\d+)/?\S*\?token=", timeout=180)
         self._address = Address(found[1], int(found[2]))
@@ -116,6 +121,12 @@ class Gateway:
 
     def open(self) -> GatewaySession:
         return GatewaySession(Http(self._address, self._token))
+
+    def open_with(self, **wishes: object) -> GatewaySession:
+        """One with limits of its own, say; made now."""
+        session = self.open()
+        session.create(wishes)
+        return session
 
     def settle(self) -> None:
         """Until the pool is full."""

@@ -1,0 +1,310 @@
+"""What isolation costs, beside the same gateway without any; what a hostile session costs its neighbours; what is left.
+
+All in pairs that follow one another, since the machine's own mood changes more than what is measured: the samples are
+differences and ratios of such pairs.
+"""
+
+import contextlib
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.bench.lab import Lab, say
+from tests.bench.model import OURS, Record, Scenario, Target, summarize
+from tests.bench.scenarios.cells import WARM_UP, timed_cell
+from tests.bench.scenarios.starts import first_result, is_two
+from tests.bench.systems.base import KernelLost, OnText, Session, System, WrongResult, expect_result
+from tests.bench.systems.gateway import Gateway
+from tests.security.remains import Remains, remains, settled
+
+MB = 1 << 20
+WORKLOAD = """
+import numpy as np, pandas as pd
+random = np.random.default_rng(7)
+matrix = random.random((300, 300))
+for _ in range(5): matrix = matrix @ matrix / np.linalg.norm(matrix)
+table = pd.DataFrame({'key': random.integers(0, 500, 100_000), 'value': random.random(100_000)})
+table['mean'] = table.groupby('key')['value'].transform('mean')
+wide = table.sort_values(['key', 'value']).merge(table.groupby('key').size().rename('count'), on='key')
+wide.head(20_000).to_csv('/tmp/bench.csv' if __import__('os').access('/tmp', 2) else 'bench.csv')
+len(wide)
+"""
+
+
+def in_pairs(count: int, ours: Callable[[], float], bare: Callable[[], float]) -> Iterator[tuple[float, float]]:
+    """Each of both once in every pair, in turned order each time."""
+    for number in range(count):
+        if number % 2:
+            other = bare()
+            yield ours(), other
+        else:
+            own = ours()
+            yield own, bare()
+
+
+def keep(record: Record, pairs: list[tuple[float, float]], sample: Callable[[float, float], float]) -> None:
+    record.add(OURS, *(sample(*pair) for pair in pairs))
+    sealed, bare = (statistics.median(values) for values in zip(*pairs, strict=True))
+    record.extras[OURS] = {"sealed_ms": sealed, "bare_ms": bare}
+
+
+def percent_more(ours: float, bare: float) -> float:
+    return 100 * (ours / bare - 1)
+
+
+def cold(lab: Lab, record: Record) -> None:
+    sealed, bare = lab.system("kernelgw_cold"), lab.system("kernelgw_bare_cold")
+
+    def start(system: System) -> float:
+        return first_result(system, "1+1", is_two)
+
+    # The first of each finds cold files.
+    start(sealed), start(bare)
+    pairs = list(in_pairs(lab.pick(60, 4), lambda: start(sealed), lambda: start(bare)))
+    keep(record, pairs, lambda ours, other: ours - other)
+
+
+def cell(lab: Lab, record: Record) -> None:
+    with lab.sessions(record, ["kernelgw", "kernelgw_bare"]) as sessions:
+        sealed, bare = sessions["kernelgw"], sessions["kernelgw_bare"]
+        for session in (sealed, bare):
+            for number in range(WARM_UP):
+                timed_cell(session, number)
+
+        def block(session: Session) -> float:
+            timed_cell(session, 0)
+            return statistics.median(timed_cell(session, number) for number in range(20))
+
+        keep(record, list(in_pairs(lab.pick(60, 4), lambda: block(sealed), lambda: block(bare))), percent_more)
+
+
+def numpy(lab: Lab, record: Record) -> None:
+    with lab.sessions(record, ["kernelgw", "kernelgw_bare"]) as sessions:
+        sealed, bare = sessions["kernelgw"], sessions["kernelgw_bare"]
+
+        def work(session: Session) -> float:
+            start = time.perf_counter()
+            outcome = session.run(WORKLOAD)
+            taken = time.perf_counter() - start
+            expect_result(outcome, "100000")
+            return taken * 1000
+
+        work(sealed), work(bare)
+        keep(record, list(in_pairs(lab.pick(40, 3), lambda: work(sealed), lambda: work(bare))), percent_more)
+
+
+# A hostile session -----------------------------------------------------------------------------------------------
+
+ATTACKS = {
+    "forks": """
+import os, signal, time
+print('attacking', flush=True)
+children = set()
+while True:
+    try:
+        child = os.fork()
+        if child == 0:
+            while True:
+                try:
+                    if os.fork(): os._exit(0)
+                except OSError: pass
+        children.add(child)
+    except OSError: pass
+    try:
+        while (pid := os.waitpid(-1, os.WNOHANG)[0]): children.discard(pid)
+    except OSError: pass
+""",
+    "memory": f"""
+import subprocess, sys
+print('attacking', flush=True)
+while True: subprocess.run([sys.executable, '-c', "blocks = []\\nwhile True: blocks.append(b'x' * {MB})"])
+""",
+    "disk": f"""
+import os
+print('attacking', flush=True)
+while True:
+    for number in range(1000):
+        try:
+            with open(f'/workspace/{{number}}', 'wb', buffering=0) as file:
+                for _ in range(64): file.write(b'x' * {MB})
+        except OSError: break
+    for name in os.listdir('/workspace'): os.remove('/workspace/' + name)
+""",
+    "loops": """
+import os
+print('attacking', flush=True)
+for _ in range(8):
+    if os.fork() == 0:
+        while True: pass
+while True: pass
+""",
+}
+LIMITS = {"memory_bytes": 512 * MB, "processes": 64, "workspace_bytes": 256 * MB}
+LINES = 2000
+
+
+@contextlib.contextmanager
+def attacked(system: Gateway, code: str) -> Iterator[None]:
+    """By a session that has begun; it is ended afterwards."""
+    begun = threading.Event()
+    session = system.open_with(limits=LIMITS)
+
+    def hear(text: str) -> None:
+        begun.set()
+
+    def attack() -> None:
+        while not over.is_set():
+            try:
+                session.run(code, hear, timeout=120)
+            except (KernelLost, OSError, WrongResult, RuntimeError):
+                # Ended at a limit, and it begins again; or deleted, which ends it all.
+                continue
+
+    over = threading.Event()
+    thread = threading.Thread(target=attack, daemon=True)
+    thread.start()
+    try:
+        if not begun.wait(60):
+            raise WrongResult("the attack did not begin")
+        yield
+    finally:
+        over.set()
+        session.close()
+        thread.join(60)
+        # Running code makes a session that is not there, and the last attempt may have come after its end.
+        session.close()
+
+
+def p95_of(session: Session, count: int) -> float:
+    return summarize([timed_cell(session, number) for number in range(count)]).p95
+
+
+def expect_all_lines(session: Session) -> None:
+    heard: OnText = lambda _: None  # noqa: E731
+    outcome = session.run(f"for number in range({LINES}): print(f'{{number:06d}} ' + 'x' * 90)", heard)
+    if outcome.text != "".join(f"{number:06d} {'x' * 90}\n" for number in range(LINES)):
+        raise WrongResult("a neighbour lost output")
+
+
+def noisy_neighbour(lab: Lab, record: Record) -> None:
+    """The worst of the attacks counts, by the p95 of a neighbour's cells during it, and in the moments around it."""
+    system = lab.system("kernelgw")
+    assert isinstance(system, Gateway)
+    times: dict[str, list[float]] = {name: [] for name in ATTACKS}
+    quiet_p95 = []
+    with lab.sessions(record, ["kernelgw"]) as sessions:
+        neighbour = sessions["kernelgw"]
+        neighbour.run("kept = 41")
+        for _ in range(lab.pick(5, 1)):
+            for name, code in ATTACKS.items():
+                system.settle()
+                p95_of(neighbour, WARM_UP)
+                before = p95_of(neighbour, lab.pick(100, 20))
+                with attacked(system, code):
+                    during = p95_of(neighbour, lab.pick(100, 20))
+                    expect_all_lines(neighbour)
+                expect_result(neighbour.run("kept + 1"), "42")
+                system.settle()
+                # The quieter of the two, since the machine itself is not always quiet.
+                quiet = min(before, p95_of(neighbour, lab.pick(100, 20)))
+                ratio = during / quiet
+                say(f"  {name}: {ratio:.2f} times {quiet:.2f} ms")
+                times[name].append(ratio)
+                quiet_p95.append(quiet)
+    record.add(OURS, *(max(found) for found in zip(*times.values(), strict=True)))
+    medians = {f"{name}_times": statistics.median(found) for name, found in times.items()}
+    record.extras[OURS] = {"quiet_p95_ms": statistics.median(quiet_p95), **medians}
+
+
+# Coming and going ------------------------------------------------------------------------------------------------
+
+LIVELY = """
+import subprocess
+for folder in ('/workspace', '/tmp', '/dev/shm'): open(folder + '/file', 'w').write('x' * 10000)
+left = subprocess.Popen(['sleep', '1000'], start_new_session=True)
+1+1
+"""
+
+
+def churn_200(lab: Lab, record: Record) -> None:
+    """Things of any kind that are there afterwards and were not before."""
+    system = lab.system("kernelgw")
+    assert isinstance(system, Gateway)
+
+    def come_and_go(_: int) -> None:
+        session = system.open()
+        try:
+            expect_result(session.run(LIVELY), "2")
+        finally:
+            session.close()
+
+    come_and_go(0)
+    system.settle()
+    before = settled(system.pid, system.data_dir)
+    start = time.perf_counter()
+    count = lab.pick(200, 10)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(come_and_go, range(count)))
+    taken = time.perf_counter() - start
+    left = left_after(system, before)
+    record.add(OURS, float(sum(left.values())))
+    record.extras[OURS] = {"session_ms": 1000 * taken / count}
+    if left:
+        record.notes[OURS] = ", ".join(f"{number} {name}" for name, number in left.items())
+
+
+def left_after(system: Gateway, before: Remains) -> dict[str, int]:
+    """The ends of processes and mounts take their moments; what is there after these stays."""
+    system.settle()
+    deadline = time.monotonic() + 20
+    while (left := remains(system.pid, system.data_dir).more_than(before)) and time.monotonic() < deadline:
+        time.sleep(0.1)  # counts in /proc tell nobody that they have changed
+    return left
+
+
+COLD = Scenario(
+    name="isolation_cold",
+    title="What isolation adds to a cold start",
+    unit="ms",
+    better="lower",
+    target=Target(limit=15.0),
+    run=cold,
+)
+
+CELL = Scenario(
+    name="isolation_cell",
+    title="What isolation adds to a trivial cell",
+    unit="%",
+    better="lower",
+    target=Target(limit=5.0),
+    run=cell,
+)
+
+NUMPY = Scenario(
+    name="isolation_numpy",
+    title="What isolation adds to work with numpy and pandas",
+    unit="%",
+    better="lower",
+    target=Target(limit=5.0),
+    run=numpy,
+)
+
+NOISY_NEIGHBOUR = Scenario(
+    name="noisy_neighbour",
+    title="A neighbour's trivial cell (p95) under the worst of four attacks",
+    unit="times its quiet value",
+    better="lower",
+    target=Target(limit=3.0),
+    run=noisy_neighbour,
+)
+
+CHURN_200 = Scenario(
+    name="churn_200",
+    title="Left by 200 sessions that came and went",
+    unit="things",
+    better="lower",
+    target=Target(limit=0.0),
+    run=churn_200,
+)
