@@ -13,6 +13,8 @@ PAGE = ROOT / "SECURITY.md"
 BEGIN, END = "<!-- properties: begin -->", "<!-- properties: end -->"
 AT_START = frozenset(id_ for name in probes.FILES for id_ in probes.ids(name))
 MARK = re.compile(r"mark\.prop\(([^)]*)\)")
+# Where the marks come from a table: how its rows name them.
+TABLES = {"test_filter.py": r'Probe\("([A-Z]{2}\d\d)"', "test_api.py": r'^ {8}"([A-Z]{2}\d\d)":'}
 EVERY = "tests/security/test_properties.py"
 
 
@@ -22,8 +24,8 @@ def shown_by() -> dict[str, list[str]]:
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         text = path.read_text()
         ids = set(re.findall(r"\b[A-Z]{2}\d\d\b", " ".join(MARK.findall(text))))
-        if path.name == "test_filter.py":
-            ids |= set(re.findall(r'Probe\("([A-Z]{2}\d\d)"', (path.parent / "calls.py").read_text()))
+        if path.name in TABLES:
+            ids |= set(re.findall(TABLES[path.name], (path.parent / "calls.py").read_text() + text, re.MULTILINE))
         for id_ in sorted(ids):
             found[id_].append(str(path.relative_to(ROOT)))
     return found
