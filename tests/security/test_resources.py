@@ -24,7 +24,7 @@ import pytest
 
 from tests.live import proc
 from tests.live.client import JSON, House, Session
-from tests.live.gateway import Gateway
+from tests.live.gateway import Client, Gateway
 
 from . import matrix
 from .conftest import World
@@ -690,7 +690,7 @@ print('lively')
 def test_forty_sessions_leave_nothing(world: World) -> None:
     gateway = world.gateway
 
-    def one(client: httpx.Client, number: int) -> None:
+    def one(client: Client, number: int) -> None:
         session = Session(client, f"{uuid.uuid4().hex}.{number}")
         session.create(limits=LIMITS) if number % 2 else None
         assert session.value(LIVELY) == "lively\n"
