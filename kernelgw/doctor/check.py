@@ -52,7 +52,7 @@ async def run(launcher: Launcher, environment: Environment, terms: Terms) -> lis
     try:
         kernel = await launcher.launch(environment, workspace, {}, terms)
         try:
-            return await _ask(kernel)
+            return await _ask(kernel, launcher.fences.gvisor is not None)
         finally:
             kernel.end("ended")
             await kernel.ended()
@@ -60,10 +60,10 @@ async def run(launcher: Launcher, environment: Environment, terms: Terms) -> lis
         await launcher.remove_workspace(workspace)
 
 
-async def _ask(kernel: Kernel) -> list[Result]:
+async def _ask(kernel: Kernel, in_gvisor: bool) -> list[Result]:
     collector = _Collector()
     kernel.client.listener = collector
-    kernel.client.execute(uuid.uuid4().hex, probes.source({}), False)
+    kernel.client.execute(uuid.uuid4().hex, probes.source({"gvisor": in_gvisor}), False)
     try:
         await asyncio.wait_for(collector.over, PROBES_TIMEOUT_S)
         return probes.parse(collector.printed)

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..egress import packages
 from ..egress.packages import Packages
@@ -20,7 +21,7 @@ from ..sandbox import bubblewrap, seccomp
 from ..sandbox.policy import Limits
 from ..sandbox.watchdog import Watchdog, Watched
 from ..sandbox.workspaces import Workspace
-from . import recipe
+from . import inside, recipe
 from .fences import Fences
 from .forkserver import ForkServer, kernels_folder
 from .kernel import START_TIMEOUT_S, Kernel
@@ -91,6 +92,7 @@ class Launcher:
         """A kernel that is sealed and listening. Raises KernelDidNotStart, and leaves nothing behind then."""
         server = await self.server(environment)
         kernel = Kernel(server, workspace, self.fences.sandboxed)
+        kernel.closed_in = self.fences.gvisor is not None
         server.watch(kernel.id, kernel.on_event)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -128,37 +130,43 @@ class Launcher:
     async def _spawn(
         self, kernel: Kernel, environment: Environment, variables: Mapping[str, str], terms: Terms
     ) -> None:
-        fences = self.fences
+        fences, limits = self.fences, terms.limits
         source = await self._packages() if terms.packages else None
-        kernel.group = fences.cgroups.create(kernel.id, terms.limits)
+        kernel.group = fences.cgroups.create(kernel.id, fences.gvisor.around(limits) if fences.gvisor else limits)
         groups = list(kernel.group.procs)
-        if fences.bwrap is not None:
+        policy = None
+        if fences.sandboxed:
             files = recipe.package_files(source) if source else ()
-            policy = recipe.policy(environment, kernel.workspace, self.etc, terms.limits, fences.start, files)
+            policy = recipe.policy(environment, kernel.workspace, self.etc, limits, fences.start, files)
+        if policy is not None and fences.bwrap is not None:
             sandbox = recipe.sandbox(policy, fences.bwrap)
             kernel.server.tell("sandbox", id=kernel.id, groups=groups, **sandbox)
         out = await self._open_egress(kernel, source.rules if source else terms.network)
-        fds, write = await kernel.open(self.run_dir / kernel.id)
+        online = out is not None
+        seen = recipe.variables(environment, kernel.home, fences.sandboxed, online) | dict(variables)
+        directory = self.run_dir / kernel.id
+        fds, write = await kernel.open(directory)
         try:
-            await kernel.server.request(
-                "spawn",
-                [*fds, *([out.fileno()] if out else [])],
-                id=kernel.id,
-                sandbox=kernel.id if fences.sandboxed else None,
-                egress=out is not None,
-                seal={
-                    "uid": kernel.workspace.uid,
-                    "cwd": kernel.home,
-                    "groups": groups,
-                    "limits": recipe.rlimits(terms.limits, kernel.group, fences.sandboxed),
-                    "writable": recipe.writable(fences.sandboxed),
-                },
-                boot=recipe.boot(
-                    environment,
-                    recipe.variables(environment, kernel.home, fences.sandboxed, out is not None) | dict(variables),
-                    fences.start,
-                ),
-            )
+            if policy is not None and fences.gvisor is not None:
+                if out is not None:
+                    inside.lend_listener(out, directory)
+                boot = inside.boot(fences.gvisor, policy, environment, seen, limits, directory, online)
+                order: dict[str, Any] = {"sandbox": None, "seal": inside.seal(groups), "boot": boot}
+            else:
+                order = {
+                    "sandbox": kernel.id if fences.sandboxed else None,
+                    "egress": online,
+                    "seal": {
+                        "uid": kernel.workspace.uid,
+                        "cwd": kernel.home,
+                        "groups": groups,
+                        "limits": recipe.rlimits(limits, kernel.group, fences.sandboxed),
+                        "writable": recipe.writable(fences.sandboxed),
+                    },
+                    "boot": recipe.boot(environment, seen, fences.start),
+                }
+                fds += [out.fileno()] if out else []
+            await kernel.server.request("spawn", fds, id=kernel.id, **order)
         finally:
             os.close(write)
             kernel.handed_over()
