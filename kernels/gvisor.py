@@ -104,7 +104,7 @@ def _spec(boot: dict[str, Any], binds: Iterable[list[str]]) -> dict[str, Any]:
             "args": boot["argv"],
             "env": [],
             "cwd": boot["inside"]["cwd"],
-            "capabilities": {kind: CAPABILITIES for kind in SETS},
+            "capabilities": dict.fromkeys(SETS, CAPABILITIES),
             "noNewPrivileges": True,
             "rlimits": [
                 {"type": f"RLIMIT_{name.upper()}", "hard": value, "soft": value}

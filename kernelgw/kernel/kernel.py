@@ -18,7 +18,8 @@ from .client import KernelClient
 from .forkserver import Event, ForkServer
 from .listeners import Listeners
 
-START_TIMEOUT_S = 20.0
+# To be ready: forked or started on the host, and started in a kernel that is itself a program.
+START_TIMEOUT_S, START_INSIDE_TIMEOUT_S = 20.0, 60.0
 # A dead kernel's sockets close with it; a stray copy of one must not hold up the news.
 DRAIN_TIMEOUT_S = 1.0
 CRASH_LOG_BYTES = 8192
@@ -63,6 +64,10 @@ class Kernel:
     @property
     def environment(self) -> str:
         return self.server.environment.name
+
+    @property
+    def start_timeout_s(self) -> float:
+        return START_INSIDE_TIMEOUT_S if self.closed_in else START_TIMEOUT_S
 
     @property
     def home(self) -> str:
@@ -206,7 +211,7 @@ class Kernel:
 
     def not_started(self, error: OSError) -> KernelDidNotStart:
         if isinstance(error, TimeoutError):
-            return KernelDidNotStart(f"The kernel was not ready within {START_TIMEOUT_S:.0f} s.")
+            return KernelDidNotStart(f"The kernel was not ready within {self.start_timeout_s:.0f} s.")
         reason = self.exit.reason if self.exit is not None else str(error)
         log_end = self._crash_log.decode(errors="replace").strip()
         log.warning("kernel %s did not start: %s %s", self.id, reason, log_end)

@@ -24,7 +24,7 @@ from ..sandbox.workspaces import Workspace
 from . import inside, recipe
 from .fences import Fences
 from .forkserver import ForkServer, kernels_folder
-from .kernel import START_TIMEOUT_S, Kernel
+from .kernel import Kernel
 
 log = logging.getLogger("kernelgw.kernel")
 
@@ -95,7 +95,7 @@ class Launcher:
         kernel.closed_in = self.fences.gvisor is not None
         server.watch(kernel.id, kernel.on_event)
         try:
-            async with asyncio.timeout(START_TIMEOUT_S):
+            async with asyncio.timeout(kernel.start_timeout_s):
                 await self._spawn(kernel, environment, variables, terms)
                 await kernel.sealed
                 await kernel.client.welcomed()

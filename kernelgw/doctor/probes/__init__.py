@@ -5,8 +5,8 @@ the property holds, else what it saw. The files beside this one are sent as text
 
 Expectations: `entries` (of /), `hidden` (paths that must not be there), `secrets` (texts that must be in no
 environment, command line or mount), `ports` (host and port pairs that must not answer), `started` (whether this kernel
-was exec'd, which leaves it readable to its own session), `gvisor` (whether another kernel answers than the host's: what it
-shows of ids and mount points is its own).
+was exec'd, which leaves it readable to its own session), `gvisor` (whether another kernel answers than the host's:
+what that shows of ids and mount points is its own).
 """
 
 from __future__ import annotations
