@@ -191,6 +191,8 @@ class Launcher:
 
     async def stop(self) -> None:
         """Ends every fork server and with it every kernel."""
+        # One that is only just coming up would be left behind.
+        await asyncio.gather(*self._starting.values(), return_exceptions=True)
         await asyncio.gather(*(server.stop() for server in self._servers.values()))
         self._servers.clear()
         await self._watchdog.stop()
