@@ -26,7 +26,7 @@ SOCKETS_INSIDE = "/run/kernel"
 # How gVisor numbers its own root, the session's user and the sentry.
 GUEST_IDS = (0, 1000, 65534)
 NAMESPACES = linux.ALL_NAMESPACES & ~linux.CLONE_NEWCGROUP
-OPTIONS = ("--network=none", "--host-uds=open", "--ignore-cgroups", "--overlay2=none", "--log-format=text")
+OPTIONS = ("--network=none", "--host-uds=open", "--ignore-cgroups", "--overlay2=none")
 SETS = ("bounding", "effective", "inheritable", "permitted")
 # Those that gVisor always makes, and that hold what a cell does not need.
 EMPTY = ("/sys", "/dev/net")
@@ -36,7 +36,7 @@ CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 
 
 def run(boot: dict[str, Any], fds: list[int]) -> NoReturn:
-    """`fds`: the crash log, at last. `boot`: runsc, platform, uids (host's, in the order of GUEST_IDS), binds
+    """`fds`: the crash log, at last. `boot`: runsc, uids (host's, in the order of GUEST_IDS), binds
     ([ro or rw, host path, path inside]), links, tmpfs, files, sockets (a directory), argv, limits, and inside: what the
     kernel is told. Raises OSError."""
     with open("/proc/self/oom_score_adj", "w") as file:
@@ -164,7 +164,7 @@ def _become_runsc(boot: dict[str, Any], report: int, log: int) -> NoReturn:
         os.dup2(report, 1)
         os.dup2(log, 2)
         os.closerange(3, 1024)
-        argv = [boot["runsc"], f"--root={STATE}", f"--platform={boot['platform']}", *OPTIONS]
+        argv = [boot["runsc"], f"--root={STATE}", *OPTIONS]
         os.execve(argv[0], [*argv, "run", f"--bundle={BUNDLE}", "kernel"], {})
     except OSError as error:
         os.write(log, f"runsc: {error}\n".encode())

@@ -28,7 +28,7 @@ LAST_CAPABILITY = 37
 
 
 def main() -> NoReturn:
-    with open(0, "rb") as file:
+    with open(0, "rb", closefd=False) as file:
         boot = json.load(file)
     try:
         os.umask(boot["umask"])

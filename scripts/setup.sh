@@ -86,6 +86,8 @@ system_packages() {
   local wanted=()
   [[ ${KERNELGW_ISOLATION:-} == none ]] || wanted+=(bwrap=bubblewrap)
   [[ $1 == test ]] && wanted+=(bwrap=bubblewrap chromium=chromium)
+  # Only a gateway that runs as root uses it.
+  [[ $1 == test ]] && ((EUID == 0)) && wanted+=(runsc=runsc)
   # shellcheck disable=SC2046 # one word a package
   need $({ missing "${wanted[@]}"; [[ $1 != test ]] || missing_in_system; } | tr ' ' '\n' | sort -u)
 }

@@ -55,7 +55,7 @@ def layers(fences: Fences) -> list[Line]:
 
 def _sandbox(fences: Fences) -> str:
     if fences.gvisor is not None:
-        return f"gVisor {fences.gvisor.version}, platform {fences.gvisor.platform}"
+        return f"gVisor {fences.gvisor.version}, {fences.gvisor.runsc}"
     return fences.bwrap or "none, as the settings say"
 
 

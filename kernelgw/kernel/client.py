@@ -112,6 +112,8 @@ class KernelClient:
             door.cancel()
         for peer in self._peers.values():
             peer.close()
+        if self._interrupted is not None and not self._interrupted.done():
+            self._interrupted.set_exception(ConnectionError("the kernel ended before it was interrupted"))
         if not self._welcome.done():
             self._welcome.set_exception(ConnectionError("the kernel ended before it was ready"))
             self._welcome.exception()

@@ -44,7 +44,6 @@ def boot(
     return {
         "driver": "gvisor",
         "runsc": gvisor.runsc,
-        "platform": gvisor.platform,
         "uids": gvisor.uids(policy.uid),
         "binds": [["ro", "/usr", "/usr"], *folders, *policy.binds],
         "links": [[target, source] for kind, source, target in bubblewrap.system() if kind == "symlink"],

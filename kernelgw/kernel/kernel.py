@@ -33,13 +33,13 @@ log = logging.getLogger("kernelgw.kernel")
 class Kernel:
     """A running kernel. `exited` is called once, after its last output has been delivered."""
 
-    def __init__(self, server: ForkServer, workspace: Workspace, sandboxed: bool) -> None:
+    def __init__(self, server: ForkServer, workspace: Workspace, sandboxed: bool, closed_in: bool = False) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.server = server
         self.workspace = workspace
         self.sandboxed = sandboxed
-        # In a sandbox of its own that signals do not go into, and that connects to us.
-        self.closed_in = False
+        # Signals do not get to it, nor do descriptors: it is interrupted by a message, and connects to us.
+        self.closed_in = closed_in
         self.client = KernelClient()
         self.client.on_lost = self._connection_lost
         self.group: Group | None = None

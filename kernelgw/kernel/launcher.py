@@ -91,8 +91,7 @@ class Launcher:
     ) -> Kernel:
         """A kernel that is sealed and listening. Raises KernelDidNotStart, and leaves nothing behind then."""
         server = await self.server(environment)
-        kernel = Kernel(server, workspace, self.fences.sandboxed)
-        kernel.closed_in = self.fences.gvisor is not None
+        kernel = Kernel(server, workspace, self.fences.sandboxed, closed_in=self.fences.gvisor is not None)
         server.watch(kernel.id, kernel.on_event)
         try:
             async with asyncio.timeout(kernel.start_timeout_s):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass, replace
 
 from ..errors import IsolationUnavailable
@@ -13,16 +14,16 @@ from .policy import Limits
 
 PROBE_TIMEOUT_S = 30
 PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+OTHERWISE = "say `--isolation auto` for bubblewrap."
 # The host's threads for one process inside, as measured with the ptrace platform, and for the sandbox itself.
 THREADS_EACH, THREADS_OWN = 8, 256
 
 
 @dataclass(frozen=True, slots=True)
 class Gvisor:
-    """`runsc`: the program. `platform`: how it comes by the system calls. `span`: distance between a session's uids."""
+    """`runsc`: the program. `span`: how far the uids of a session are apart, at least as many as there are sessions."""
 
     runsc: str
-    platform: str
     version: str
     span: int
 
@@ -40,29 +41,28 @@ def choose(span: int, cgroups: Cgroups) -> Gvisor:
     """Starts a throw-away sandbox for real. Raises IsolationUnavailable with what is missing."""
     if os.geteuid() != 0:
         raise IsolationUnavailable(
-            "gVisor is used by a gateway that runs as root only.", "Run it as root, or say `--isolation auto`."
+            "Only a gateway that runs as root can use gVisor.", f"Run it as root, or {OTHERWISE}"
         )
     if not {"memory", "pids"} <= cgroups.controllers:
         raise IsolationUnavailable(
-            f"gVisor needs cgroups for its limits, and here there are: {cgroups.why}.",
-            "Say `--isolation auto`, or let the gateway have memory and pids cgroups.",
+            f"In gVisor, cgroups hold the limits, and here there are none for that ({cgroups.kind}: {cgroups.why}).",
+            f"Let the gateway have memory and pids cgroups, or {OTHERWISE}",
         )
     runsc = shutil.which("runsc", path=PLACES)
     if runsc is None:
         raise IsolationUnavailable(
             "gVisor is not installed: there is no `runsc`.",
-            "Install it (`apt-get install runsc`, or the current build from gvisor.dev), or say `--isolation auto`.",
+            f"Install it; docs/gvisor.md says which build, `apt-get install runsc` is there. Or {OTHERWISE}",
         )
-    told = _run([runsc, "--version"]).stdout.split()
-    # The faster one, where this build has it.
-    platform = "systrap" if "systrap" in _run([runsc, "flags"]).stdout else "ptrace"
-    command = [runsc, f"--platform={platform}", "--network=none", "--ignore-cgroups", "do", "/bin/true"]
-    result = _run(command)
+    with tempfile.TemporaryDirectory(prefix="kernelgw-gvisor-") as folder:
+        options = (f"--root={folder}", "--network=none", "--ignore-cgroups")
+        result = _run([runsc, *options, "do", "/bin/true"])
     if result.returncode != 0:
         raise IsolationUnavailable(
-            f"gVisor is installed but cannot run here: {result.stderr.strip()[-300:]}", "Say `--isolation auto`."
+            f"gVisor is installed but cannot run here: {result.stderr.strip()[-300:]}", f"You can {OTHERWISE}"
         )
-    return Gvisor(runsc, platform, told[2] if len(told) > 2 else "unknown", span)
+    told = _run([runsc, "--version"]).stdout.split()
+    return Gvisor(runsc, told[2] if len(told) > 2 else "unknown", span)
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -70,5 +70,5 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, env={}, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise IsolationUnavailable(
-            f"gVisor is installed but did not answer within {PROBE_TIMEOUT_S} s.", "Say `--isolation auto`."
+            f"gVisor is installed but did not answer within {PROBE_TIMEOUT_S} s.", f"You can {OTHERWISE}"
         ) from None
