@@ -19,11 +19,14 @@ import uvicorn
 from .api.guard import Guard
 from .app import create_app, end_sessions, running
 from .errors import GatewayError
+from .hardening import hide
 from .settings import RUNNING, BadSetting, Settings
 
 
 def serve(settings: Settings) -> int:
     """Runs until a signal. Raises BadSetting, GatewayError."""
+    # Before it holds a token or anybody's output.
+    hide()
     try:
         settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
     except OSError as error:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from . import linux
 from .preload import prepare
+from .seal import default_signals
 
 # Exit code of a child that could not become its kernel.
 FAILED = 71
@@ -24,6 +25,7 @@ def execute(boot: dict[str, Any], fds: list[int]) -> NoReturn:
     """Becomes another program: `boot["exec"]` has argv, env, stdio (places in `fds` of what becomes 0, 1, 2) and
     kernel (whether it is one of ours, which then reads the rest of `boot` from the fd after the last)."""
     program = boot["exec"]
+    default_signals(frozenset())
     try:
         for target, place in enumerate(program.get("stdio", ())):
             os.dup2(fds[place], target)

@@ -105,6 +105,11 @@ def join_session_keyring() -> None:
         _check(-1, "keyctl")
 
 
+def plain_personality() -> None:
+    """The usual one, also when somebody above switched the randomising of addresses off."""
+    _libc.personality(ctypes.c_ulong(0))
+
+
 def fflush_all() -> None:
     """Push out what C code left in stdio buffers."""
     _libc.fflush(None)

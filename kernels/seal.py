@@ -26,6 +26,9 @@ PROXY_ADDRESS = ("127.0.0.1", 3128)
 OOM_SCORE = "500"
 # How an id of outside looks inside, when it is not the session's.
 UNMAPPED = "65534"
+# In a forked kernel as in any Python, where a broken pipe and a file that is too large are exceptions.
+PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
+UNCHANGEABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 FIELDS = ("uid", "gid", "cwd", "umask", "limits", "groups", "writable", "nice")
 
 
@@ -131,7 +134,8 @@ def seal(spec: Seal, fds: list[int]) -> None:
     os.setsid()
     os.chdir(spec.cwd)
     os.umask(spec.umask)
-    _default_signals()
+    linux.plain_personality()
+    default_signals()
     if spec.nice:
         os.nice(spec.nice)
     if spec.pid is not None:
@@ -151,10 +155,11 @@ def seal(spec: Seal, fds: list[int]) -> None:
         _audit(spec, fds)
 
 
-def _default_signals() -> None:
+def default_signals(ignored: frozenset[signal.Signals] = PYTHON_IGNORES) -> None:
+    """Whatever the gateway was started with: handlers and ignored signals are inherited."""
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+    for number in signal.valid_signals() - UNCHANGEABLE:
+        signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Sequence
+from typing import Any
 
 from ..environments import Environment
 from ..errors import IsolationUnavailable
@@ -12,6 +14,7 @@ from ..kernel.kernel import Kernel
 from ..kernel.launcher import Launcher, Terms
 from . import probes
 from .probes import Result
+from .properties import PROPERTIES
 
 PROBES_TIMEOUT_S = 30.0
 
@@ -46,13 +49,24 @@ class _Collector:
             self.over.set_result(None)
 
 
-async def run(launcher: Launcher, environment: Environment, terms: Terms) -> list[Result]:
-    """All probes, in a kernel that is thrown away afterwards. Raises GatewayError when there is no kernel."""
+async def run(
+    launcher: Launcher, environment: Environment, terms: Terms, ports: Sequence[int], sockets: Sequence[str] = ()
+) -> list[Result]:
+    """All probes, in a kernel that is thrown away afterwards.
+
+    `ports`, on this host's loopback, and `sockets` are where somebody listens. Raises GatewayError when there is no
+    kernel.
+    """
+    expected = {
+        "hidden": [str(launcher.run_dir), str(launcher.workspaces.folder)],
+        "ports": [("127.0.0.1", port) for port in ports],
+        "sockets": list(sockets),
+    }
     workspace = await launcher.workspaces.new(terms.limits.workspace_bytes)
     try:
         kernel = await launcher.launch(environment, workspace, {}, terms)
         try:
-            return await _ask(kernel, launcher.fences.gvisor is not None)
+            return await _ask(kernel, expected)
         finally:
             kernel.end("ended")
             await kernel.ended()
@@ -60,10 +74,10 @@ async def run(launcher: Launcher, environment: Environment, terms: Terms) -> lis
         await launcher.remove_workspace(workspace)
 
 
-async def _ask(kernel: Kernel, in_gvisor: bool) -> list[Result]:
+async def _ask(kernel: Kernel, expected: dict[str, Any]) -> list[Result]:
     collector = _Collector()
     kernel.client.listener = collector
-    kernel.client.execute(uuid.uuid4().hex, probes.source({"gvisor": in_gvisor}), False)
+    kernel.client.execute(uuid.uuid4().hex, probes.source(expected), False)
     try:
         await asyncio.wait_for(collector.over, PROBES_TIMEOUT_S)
         return probes.parse(collector.printed)
@@ -72,11 +86,11 @@ async def _ask(kernel: Kernel, in_gvisor: bool) -> list[Result]:
         raise IsolationUnavailable(f"The probes of isolation could not be run: {said}.") from None
 
 
-async def require(launcher: Launcher, environment: Environment, terms: Terms) -> None:
-    """Raises IsolationUnavailable, naming what is missing, when a mandatory property does not hold."""
-    missing = [result for result in await run(launcher, environment, terms) if result.outcome == "missing"]
+async def require(launcher: Launcher, environment: Environment, terms: Terms, port: int) -> None:
+    """`port`: the gateway's own. Raises IsolationUnavailable, naming what is missing, when a mandatory property is."""
+    missing = [result for result in await run(launcher, environment, terms, [port]) if result.outcome == "missing"]
     if missing:
-        told = "; ".join(f"{result.id} {result.detail}".strip() for result in missing)
+        told = "; ".join(f"{result.id} ({PROPERTIES[result.id].words}): {result.seen}" for result in missing)
         raise IsolationUnavailable(
             f"Sessions would not be isolated here: {told}.", "`kernelgw doctor` says more about each."
         )

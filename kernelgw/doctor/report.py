@@ -6,8 +6,11 @@ import dataclasses
 import json
 import os
 import platform
+import socket
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,16 +21,17 @@ from ..kernel.fences import Fences, raise_fences
 from ..kernel.launcher import Launcher, Terms
 from ..sandbox.policy import Limits
 from ..settings import Settings
-from . import check
+from . import check, host
 from .probes import Result
+from .properties import PROPERTIES
 
-ENFORCED, WEAKER, MISSING = "enforced", "weaker", "missing"
-MARKS = MappingProxyType({ENFORCED: "ok  ", WEAKER: "weak", MISSING: "MISS"})
+ENFORCED, WEAKER, MISSING, ADVICE = "enforced", "weaker", "missing", "advice"
+MARKS = MappingProxyType({ENFORCED: "ok  ", WEAKER: "weak", MISSING: "MISS", ADVICE: "tip "})
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`state`: enforced, weaker or missing; `words`: what holds, or why not and what to do."""
+    """`state`: enforced, weaker, missing, or advice; `words`: what holds, or why not and what to do."""
 
     name: str
     state: str
@@ -71,13 +75,26 @@ async def examine(settings: Settings) -> list[Line]:
         launcher.prepare()
         try:
             environment = find(settings.environment, settings.data_dir)
-            return found + [_line(each) for each in await check.run(launcher, environment, Terms(Limits()))]
+            with _listening() as (ports, sockets):
+                results = await check.run(launcher, environment, Terms(Limits()), ports, sockets)
+            return found + [_line(each) for each in results]
         finally:
             await launcher.stop()
 
 
+@contextmanager
+def _listening() -> Iterator[tuple[list[int], list[str]]]:
+    """Somebody who would answer, if a session could ask."""
+    name = f"kernelgw-doctor-{os.getpid()}"
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(f"\0{name}")
+        unix.listen()
+        yield [tcp.getsockname()[1]], [f"@{name}"]
+
+
 def _line(result: Result) -> Line:
-    return Line(result.id, result.outcome, result.detail)
+    words = PROPERTIES[result.id].words
+    return Line(result.id, result.outcome, f"{words}, but: {result.seen}" if result.seen else words)
 
 
 async def doctor(settings: Settings, as_json: bool) -> int:
@@ -88,6 +105,7 @@ async def doctor(settings: Settings, as_json: bool) -> int:
         hint = f" {error.hint}" if isinstance(error, GatewayError) else ""
         lines = [Line("sandbox", MISSING, f"{error}{hint}")]
     safe = not any(line.state == MISSING for line in lines)
+    lines += [Line(name, ADVICE, words) for name, words in host.advice()]
     if as_json:
         print(json.dumps({"safe": safe, "properties": [dataclasses.asdict(line) for line in lines]}, indent=1))
     else:

@@ -7,7 +7,6 @@ session's listener comes, and {"op": "close", "name"}; it tells its verdicts. It
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import resource
@@ -15,6 +14,7 @@ import socket
 import sys
 from typing import Any
 
+from ..hardening import gain_nothing, hide
 from .names import canonical, split
 from .proxy import Outlet, World, resolve
 from .rules import Rules, trusts
@@ -22,7 +22,6 @@ from .rules import Rules, trusts
 CONTROL_FD = 3
 LARGEST = 128 << 10
 OPEN_FILES = 8192
-PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
 
 
 class Proxy:
@@ -100,10 +99,8 @@ def confine(uid: int | None) -> None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    libc = ctypes.CDLL(None, use_errno=True)
-    for option, value in ((PR_SET_DUMPABLE, 0), (PR_SET_NO_NEW_PRIVS, 1)):
-        if libc.prctl(option, value, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl")
+    hide()
+    gain_nothing()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))

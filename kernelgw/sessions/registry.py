@@ -56,7 +56,7 @@ class Registry:
         pool = self.pool(self.settings.environment)
         await self.launcher.server(pool.environment)
         if self.launcher.fences.sandboxed:
-            await check.require(self.launcher, pool.environment, pool.terms)
+            await check.require(self.launcher, pool.environment, pool.terms, self.settings.port)
         pool.refill()
         self._culler = asyncio.create_task(self._cull())
 

@@ -192,5 +192,6 @@ def _own_environment(boot: dict[str, Any]) -> None:
 def _own_randomness() -> None:
     # Every child of one fork server would otherwise draw the same numbers.
     random.seed()
-    if numpy_random := sys.modules.get("numpy.random"):
-        numpy_random.seed()
+    for name in ("numpy.random", "torch"):
+        if module := sys.modules.get(name):
+            module.seed()

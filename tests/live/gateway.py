@@ -35,11 +35,18 @@ class Resources:
     workspaces: int
 
 
+class Client(httpx.Client):
+    """`workspaces`: where this gateway keeps its sessions' files."""
+
+    workspaces: Path
+
+
 class Gateway:
     """`options` are those of `kernelgw serve`, with underscores."""
 
     def __init__(self, data_dir: Path, command: Sequence[str] = MODULE, **options: object) -> None:
         self.data_dir = data_dir
+        self.environ: dict[str, str] = {}
         self.url = ""
         self.baseline: Resources | None = None
         self._output = data_dir.with_name(data_dir.name + ".out")
@@ -62,6 +69,7 @@ class Gateway:
     def launch(self) -> subprocess.Popen[bytes]:
         # The environment variables of whoever runs the tests must not set its options.
         environ = {name: value for name, value in os.environ.items() if not name.startswith("KERNELGW_")}
+        environ |= self.environ
         with self._output.open("ab") as output:
             output.truncate(0)
             self.process = subprocess.Popen(
@@ -91,10 +99,11 @@ class Gateway:
         assert len(servers) == 1, f"{len(servers)} fork servers"
         return servers[0]
 
-    def client(self, timeout: float = 30) -> httpx.Client:
-        return httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=timeout, trust_env=False
-        )
+    def client(self, timeout: float = 30) -> Client:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        client = Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
+        client.workspaces = self.data_dir / "workspaces"
+        return client
 
     # what it holds
 

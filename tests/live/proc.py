@@ -62,9 +62,11 @@ def command(pid: int) -> str:
 
 
 def open_fds(pid: int) -> list[str]:
-    """What each descriptor leads to, without the numbers that differ from time to time."""
+    """What each descriptor leads to, without the numbers that differ from time to time. Of a process that hides, only
+    root is told any."""
     found = []
-    for entry in (PROC / str(pid) / "fd").iterdir():
+    folder = PROC / str(pid) / "fd"
+    for entry in folder.iterdir() if os.access(folder, os.R_OK) else ():
         try:
             found.append(str(entry.readlink()).partition(":[")[0])
         except OSError:

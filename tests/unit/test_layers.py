@@ -23,7 +23,7 @@ LAYERS = (
     ("kernel", "workspace"),
     ("access", "egress", "sandbox", "store"),
     ("settings",),
-    ("errors",),
+    ("errors", "hardening"),
     ("environments",),
 )
 ALONE = ("events", "client", "web")  # import nothing else of ours

@@ -1,25 +1,29 @@
-"""The mandatory properties that one session can show by itself: code that tries to break them, and what came of it.
+"""The properties that one session can show by itself: code that tries to break them, and what came of it.
 
 Every probe tries something that must fail, or looks for something that must not be there; it returns None or "" when
 the property holds, else what it saw. The files beside this one are sent as text and run inside the session.
 
 Expectations: `entries` (of /), `hidden` (paths that must not be there), `secrets` (texts that must be in no
-environment, command line or mount), `ports` (host and port pairs that must not answer), `started` (whether this kernel
-was exec'd, which leaves it readable to its own session), `gvisor` (whether another kernel answers than the host's:
-what that shows of ids and mount points is its own).
+environment, command line or mount), `backwards` (texts that must not be in memory, written backwards), `ports` (host
+and port pairs that must not answer), `sockets` (unix sockets, abstract ones after an @), `name` (that is not resolved).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from ..properties import PROPERTIES
+
 MARK = "KERNELGW-PROBES "
-OUTCOMES = ("enforced", "weaker", "missing")
 FILES = ("filesystem", "processes", "system")
+# Without these expectations a probe would pass whatever happens.
+NEEDS = MappingProxyType({"FS02": "hidden", "FS12": "secrets", "PR10": "backwards", "NE02": "ports", "NE04": "sockets"})
 # A probe that fails by itself shows nothing, so its property counts as missing.
 CELL = """
 import json, types
@@ -38,11 +42,11 @@ def _tried(function, expected):
 
 def _run(expected):
     tools = _module("tools", {tools!r})
-    for name, text in {files!r}:
-        for id, function in _module(name, text, tools=tools).PROBES:
-            about = function.__name__.replace("_", " ")
-            bad = _tried(function, expected)
-            yield dict(id=id, outcome="missing" if bad else "enforced", detail=about + (": " + bad if bad else ""))
+    # All of them first: a probe that gets through, outside of a session, may leave nothing to import from.
+    for module in [_module(name, text, tools=tools) for name, text in {files!r}]:
+        for id, function in module.PROBES:
+            if id in {ids!r}:
+                yield dict(id=id, seen=_tried(function, expected) or "")
 
 print({mark!r} + json.dumps(list(_run({expected!r}))))
 """
@@ -50,17 +54,29 @@ print({mark!r} + json.dumps(list(_run({expected!r}))))
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`outcome`: enforced, weaker or missing; `detail`: what was seen, in words."""
+    """`seen`: what speaks against the property, in words; "" when it holds."""
 
     id: str
-    outcome: str
-    detail: str
+    seen: str
+
+    @property
+    def outcome(self) -> str:
+        """enforced, or missing, or weaker when the property is one that may be missing."""
+        if not self.seen:
+            return "enforced"
+        return "missing" if PROPERTIES[self.id].mandatory else "weaker"
 
 
-def source(expected: Mapping[str, Any]) -> str:
-    """One cell."""
+def ids(name: str) -> list[str]:
+    """Of the properties that one of FILES tries, in order."""
+    return re.findall(r'^    \("([A-Z]{2}\d\d)", ', _text(name), re.MULTILINE)
+
+
+def source(expected: Mapping[str, Any], only: str | None = None) -> str:
+    """One cell, with all probes or one; without those that have nothing to look for."""
     files = [(name, _text(name)) for name in FILES]
-    return CELL.format(tools=_text("tools"), files=files, mark=MARK, expected=dict(expected))
+    ids = [only] if only else [id_ for id_ in PROPERTIES if id_ not in NEEDS or expected.get(NEEDS[id_])]
+    return CELL.format(tools=_text("tools"), files=files, mark=MARK, expected=dict(expected), ids=ids)
 
 
 def _text(name: str) -> str:
@@ -74,7 +90,6 @@ def parse(printed: str) -> list[Result]:
     if line is None:
         raise ValueError("the probes did not come to their end")
     found = json.loads(line.removeprefix(MARK))
-    results = [Result(str(each["id"]), str(each["outcome"]), str(each["detail"])) for each in found]
-    if not results or any(result.outcome not in OUTCOMES for result in results):
+    if not found:
         raise ValueError("the probes gave no results")
-    return results
+    return [Result(str(each["id"]), str(each["seen"])) for each in found]

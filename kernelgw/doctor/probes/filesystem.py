@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import subprocess
 import sys
 
 from . import tools
@@ -12,7 +14,7 @@ def root_has_only_what_was_declared(expected: tools.Expected) -> str | None:
     if wanted := expected.get("entries"):
         return ", ".join(sorted(set(os.listdir("/")) - set(wanted)))
     foreign = {"boot", "media", "mnt", "run", "srv", "sys", "var"} & set(os.listdir("/"))
-    if expected.get("gvisor"):
+    if tools.in_gvisor():
         # The kernel's own sockets, and a mount point that is always there.
         foreign = foreign - {"run", "sys"} | set(os.listdir("/run")) - {"kernel"} | set(tools.entries("/sys"))
     return ", ".join(sorted(foreign))
@@ -71,8 +73,19 @@ def the_interpreter_cannot_be_changed(expected: tools.Expected) -> str | None:
     return None
 
 
+def set_uid_programs_give_nothing(expected: tools.Expected) -> str | None:
+    """The loader tells about a program that was given nothing, and keeps quiet about one that was."""
+
+    def told(path: str) -> bool:
+        return b"AT_EUID" in subprocess.run([path, "--help"], env={"LD_SHOW_AUXV": "1"}, capture_output=True).stdout
+
+    entries = [entry for entry in os.scandir("/usr/bin") if entry.is_file()]
+    given = [entry.path for entry in entries if entry.stat().st_mode & stat.S_ISUID and not told(entry.path)]
+    return ", ".join(given) if told("/usr/bin/env") else "the loader tells nothing"
+
+
 def there_are_no_devices(expected: tools.Expected) -> str | None:
-    if not (code := tools.call("mknod", b"/tmp/probe-device", 0o020666, 0x0103)) or code not in tools.REFUSED:
+    if not (code := tools.call("mknodat", -100, b"/tmp/probe-device", 0o020666, 0x0103)) or code not in tools.REFUSED:
         return f"mknod: {code}"
     known = {"null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "fd", "core"}
     others = set(os.listdir("/dev")) - known - {"stdin", "stdout", "stderr", "console", "mqueue"}
@@ -130,6 +143,7 @@ PROBES = (
     ("FS07", nothing_can_be_mounted),
     ("FS08", no_descriptor_leads_out),
     ("FS09", the_interpreter_cannot_be_changed),
+    ("FS10", set_uid_programs_give_nothing),
     ("FS11", there_are_no_devices),
     ("FS12", mounts_name_nobody),
     ("FS13", kernel_settings_cannot_be_changed),
