@@ -27,7 +27,7 @@ ALLOWLIST = {"allow": ["allowed.invalid"]}
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """`user`: root or plain; `start`: fork or exec; `cgroups`: v2, v1 or none."""
+    """`user`: root or plain; `start`: fork, exec or gvisor, which is exec in there; `cgroups`: v2, v1 or none."""
 
     user: str
     start: str
@@ -35,6 +35,11 @@ class Configuration:
 
     def __str__(self) -> str:
         return f"{self.user}-{self.start}-{self.cgroups}"
+
+    @property
+    def settings(self) -> dict[str, object]:
+        how = {"isolation": "gvisor"} if self.start == "gvisor" else {"start": self.start}
+        return {**how, "cgroups": self.cgroups}
 
     @property
     def is_root(self) -> bool:
@@ -62,12 +67,17 @@ def cgroup_kinds(user: str) -> tuple[str, ...]:
     return tuple(kind for kind in ("v2", "v1", "none") if usable(kind))
 
 
+def starts(user: str, kind: str) -> tuple[str, ...]:
+    """gVisor is for root, and its limits are cgroups."""
+    return ("fork", "exec", "gvisor") if user == "root" and kind != "none" else ("fork", "exec")
+
+
 def configurations() -> list[Configuration]:
     return [
         Configuration(user, start, kind)
         for user in users()
         for kind in cgroup_kinds(user)
-        for start in ("fork", "exec")
+        for start in starts(user, kind)
     ]
 
 
@@ -104,7 +114,7 @@ def gateway(configuration: Configuration, **options: object) -> Iterator[Gateway
     if not configuration.is_root and os.geteuid() == 0:
         for path in (folder, *folder.iterdir()):
             os.chown(path, PLAIN_UID, PLAIN_UID)
-    settings = {"start": configuration.start, "cgroups": configuration.cgroups, "pool_size": 1, **options}
+    settings = {**configuration.settings, "pool_size": 1, **options}
     made = Gateway(folder / "data", command(configuration, folder), **settings)
     made.environ |= {"CANARY": CANARY, "MEMORY_CANARY": MEMORY_CANARY}
     try:
