@@ -54,6 +54,7 @@ def canaries() -> Iterator[Canaries]:
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     configuration: Configuration = request.param
     with matrix.gateway(configuration) as gateway:
+        matrix.start_proxy(gateway)
         gateway.remember_baseline()
         yield World(configuration, gateway)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kernelgw.errors import IsolationUnavailable
 from kernelgw.sandbox.cgroups import Cgroups
+from tests.live.client import House
 from tests.live.gateway import MODULE, Gateway
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -98,6 +99,14 @@ def command(configuration: Configuration, home: Path) -> tuple[str, ...]:
         return MODULE
     parts = [sys.base_prefix, sys.prefix, *(str(REPOSITORY / name) for name in ("kernelgw", "kernels", "tests"))]
     return (sys.executable, "-m", "tests.security.as_user", str(PLAIN_UID), str(home), *parts, "--", *MODULE)
+
+
+def start_proxy(gateway: Gateway) -> None:
+    """It starts with the first session that has a network, and stays: before anybody counts what is there."""
+    house = House(gateway, "online")
+    house.session(network=ALLOWLIST).value("1")
+    house.delete_sessions()
+    house.close()
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from tests.live import proc
 from tests.live.client import House, Session, text
 from tests.live.gateway import Gateway
 
+from . import matrix
+
 pytestmark = [
     pytest.mark.live,
     # Starting takes seconds here, not milliseconds.
@@ -41,11 +43,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     gateway = Gateway(folder, isolation="gvisor", pool_size=1, network_private="localhost=127.0.0.0/8")
     try:
         gateway.start()
-        # The proxy starts with the first session that has a network, and stays.
-        house = House(gateway, "online")
-        house.session(network={"allow": ["allowed.invalid"]}).value("1")
-        house.delete_sessions()
-        house.close()
+        matrix.start_proxy(gateway)
         gateway.remember_baseline()
         yield gateway
         gateway.stop()
