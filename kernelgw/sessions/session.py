@@ -28,8 +28,9 @@ from .lifecycle import WITHOUT_KERNEL, State, move
 from .plan import Plan
 from .recorder import Recorder
 
-# The reply and `idle` come by different sockets. After one of them, the other is owed within this time.
-STRAGGLER_S = 1.0
+# The reply and `idle` come by different sockets. After one of them the other is owed, once nothing more has come for
+# this long: a flood of output comes before its `idle`, and takes its time.
+STRAGGLER_S = 5.0
 HISTORY_SHARE = 2  # All executions together may keep this many times what one may.
 log = logging.getLogger("kernelgw.session")
 
@@ -274,10 +275,12 @@ class Session:
         if execution.idle and execution.reply is not None:
             self._settle(execution)
         elif self._current is execution:
-            self._loop.call_later(STRAGGLER_S, self._straggler, execution)
+            self._loop.call_later(STRAGGLER_S, self._straggler, execution, self.log.last)
 
-    def _straggler(self, execution: Execution) -> None:
-        if self._current is execution:
+    def _straggler(self, execution: Execution, seen: int) -> None:
+        if self._current is execution and self.log.last != seen:
+            self._maybe_complete(execution)
+        elif self._current is execution:
             log.info("execution %s: completed without its %s", execution.id, "idle" if execution.reply else "reply")
             self._settle(execution)
 

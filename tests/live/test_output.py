@@ -183,6 +183,27 @@ def test_20_mb_from_a_subprocess(session: Session) -> None:
     assert len(text(execution)) == 20_000_000
 
 
+def test_output_that_takes_its_time_still_belongs_to_its_cell(session: Session) -> None:
+    """The reply comes by another socket, long before the last output does."""
+    code = """
+import time
+from IPython.display import display
+socket = get_ipython().kernel.iopub_socket._socket
+class Slow:
+    def __getattr__(self, name):
+        return getattr(socket, name)
+    def send_multipart(self, parts):
+        time.sleep(0.03)
+        socket.send_multipart(parts)
+get_ipython().kernel.iopub_socket._socket = Slow()
+for number in range(250):
+    display({'text/plain': str(number)}, raw=True)
+"""
+    events = session.events(code)
+    shown = [event.data["data"]["text/plain"] for event in events if event.type == "output.display"]
+    assert shown == [str(number) for number in range(250)]
+
+
 def test_output_arrives_while_the_cell_runs(session: Session) -> None:
     code = "import pathlib\nprint('first', flush=True)\nwhile not pathlib.Path('go').exists(): pass\nprint('second')"
     with session.stream(code, timeout_s=20) as stream:
