@@ -76,6 +76,9 @@ class KernelClient:
     async def welcomed(self) -> None:
         """Returns when the kernel has our subscription: from then on no output is missed."""
         await asyncio.shield(self._welcome)
+        if self._doors:
+            # All of them, before any code runs that could come to one first.
+            await asyncio.wait(self._doors.values())
 
     async def drained(self, timeout: float) -> None:
         """Waits until the kernel's output has ended, as it does when its process has; at most `timeout` seconds."""
