@@ -38,7 +38,7 @@ class Settings:
         default_factory=_default_data_dir, metadata={"help": "where sockets, logs and workspaces are kept"}
     )
     token: str = _option("", "what callers must send; made at random and printed when empty")
-    isolation: str = _option("auto", "auto, bubblewrap or none; auto stops when no sandbox can be built")
+    isolation: str = _option("auto", "auto, bubblewrap, gvisor or none; auto stops when no sandbox can be built")
     environment: str = _option("default", "the environment of sessions that name none")
     pool_size: int = _option(2, "warm kernels kept ready in the default environment; 0 for none")
     max_sessions: int = _option(64, "live kernels at most; beyond that the answer is 503 with Retry-After", least=1)

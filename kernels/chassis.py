@@ -41,8 +41,9 @@ class Chassis:
         self.context: zmq.Context[Any] | None = None
         self.output: Output | None = None
 
-    def attach(self, listeners: Mapping[str, int]) -> None:
-        """Takes over bound and listening unix sockets, by channel: shell, control, stdin, iopub."""
+    def attach(self, listeners: Mapping[str, int | str]) -> None:
+        """Takes over bound and listening unix sockets, by channel: shell, control, stdin, iopub; or connects to those
+        at paths."""
         context = self.context = zmq.Context()
         # Built in the fork server, where it costs once; what tells sessions apart is new.
         session = self.kernel.session
@@ -162,12 +163,15 @@ class Chassis:
         signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
 
     @staticmethod
-    def _bind(socket: Any, listener: int) -> None:
+    def _bind(socket: Any, listener: int | str) -> None:
+        if isinstance(listener, str):
+            socket.connect(f"ipc://{listener}")
+            return
         socket.setsockopt(zmq.USE_FD, listener)
         # The name is only for show: the socket is bound outside, and no path leads to it from in here.
         socket.bind("ipc:///kernel")
 
-    def _adopt(self, context: zmq.Context[Any], kind: int, listener: int) -> Any:
+    def _adopt(self, context: zmq.Context[Any], kind: int, listener: int | str) -> Any:
         socket = context.socket(kind)
         socket.linger = 1000
         socket.router_handover = 1

@@ -18,7 +18,7 @@ from .seal import default_signals
 
 # Exit code of a child that could not become its kernel.
 FAILED = 71
-DRIVERS = MappingProxyType({"python": "python.kernel"})
+DRIVERS = MappingProxyType({"python": "python.kernel", "gvisor": "gvisor"})
 
 
 def execute(boot: dict[str, Any], fds: list[int]) -> NoReturn:
@@ -31,7 +31,7 @@ def execute(boot: dict[str, Any], fds: list[int]) -> NoReturn:
             os.dup2(fds[place], target)
         argv = list(program["argv"])
         if program.get("kernel"):
-            argv.append(str(_memory_file(json.dumps(boot).encode())))
+            argv.append(str(memory_file(json.dumps(boot).encode())))
             for fd in fds:
                 os.set_inheritable(fd, True)
         os.execve(argv[0], argv, program["env"])
@@ -56,14 +56,14 @@ def main(boot_fd: int) -> NoReturn:
     run(boot, fds)
 
 
-def _memory_file(content: bytes) -> int:
+def memory_file(content: bytes) -> int:
     fd = os.memfd_create("boot", 0)
     os.write(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
 
 
-def run(boot: dict[str, Any], fds: list[int]) -> NoReturn:
+def run(boot: dict[str, Any], fds: list[Any]) -> NoReturn:
     try:
         module = importlib.import_module(f".{DRIVERS[boot['driver']]}", __package__)
         module.run(boot, fds)

@@ -200,6 +200,14 @@ class ForkServer:
     def spawn(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         name = request.get("sandbox")
         box = None if name is None else self.sandboxes[name]
+        boot = request["boot"]
+        if "binds" in boot:
+            # A sandbox that the kernel's process makes itself, out of what only this one can reach.
+            owner = boot["uids"][1]
+            boot["binds"] = [
+                ["ro" if mode == "ro" else "rw", self.stage.source(mode, source, owner, owner), target]
+                for mode, source, target in boot["binds"]
+            ]
         kernel = self.children.expect(request, fds)
         if box is None:
             self.children.fork(kernel)

@@ -34,6 +34,7 @@ PR_CAPBSET_DROP = 24
 PR_SET_SECUREBITS = 28
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
+PR_GET_NO_NEW_PRIVS = 39
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
@@ -62,6 +63,10 @@ def _check(result: int, what: str) -> None:
 def prctl(option: int, *values: int) -> None:
     padded = [ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)[:4]]
     _check(_libc.prctl(option, *padded), f"prctl({option})")
+
+
+def no_new_privs() -> bool:
+    return bool(_libc.prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
 
 
 def setns(fd: int, flags: int) -> None:

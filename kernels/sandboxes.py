@@ -131,10 +131,7 @@ def build(sandbox_id: str, request: dict[str, Any], stage: Stage) -> Sandbox:
     gid: int | None = request.get("gid") or uid
     binds = []
     for mode, source, target in request["binds"]:
-        if mode == "image":
-            binds += ["--bind", stage.mount_image(source, uid, gid), target]
-        else:
-            binds += ["--ro-bind" if mode == "ro" else "--bind", stage.reach(source), target]
+        binds += ["--ro-bind" if mode == "ro" else "--bind", stage.source(mode, source, uid, gid), target]
     before, finish = ([str(option) for option in request[name]] for name in ("args", "finish"))
     groups = request.get("groups", ())
     builder = ["/bin/sh", "-c", BUILDER, "sh", "\n".join(groups)] if groups else []

@@ -64,6 +64,10 @@ class Stage:
         self._mounted[image] = target
         return target
 
+    def source(self, mode: str, source: str, uid: int | None, gid: int | None) -> str:
+        """Where what is bound comes from: an image is mounted, everything else is reached. Raises OSError."""
+        return self.mount_image(source, uid, gid) if mode == "image" else self.reach(source)
+
     def release(self, image: str) -> None:
         """Its session is over."""
         target = self._mounted.pop(image, None)

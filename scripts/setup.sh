@@ -86,8 +86,8 @@ system_packages() {
   local wanted=()
   [[ ${KERNELGW_ISOLATION:-} == none ]] || wanted+=(bwrap=bubblewrap)
   [[ $1 == test ]] && wanted+=(bwrap=bubblewrap chromium=chromium)
-  # Only root builds and runs the container; the tests of others skip it.
-  [[ $1 == test ]] && ((EUID == 0)) && wanted+=(podman=podman runc=runc debootstrap=debootstrap)
+  # Only root builds and runs the container, and has gateways that use gVisor; the tests of others skip both.
+  [[ $1 == test ]] && ((EUID == 0)) && wanted+=(podman=podman runc=runc debootstrap=debootstrap runsc=runsc)
   # shellcheck disable=SC2046 # one word a package
   need $({ missing "${wanted[@]}"; [[ $1 != test ]] || missing_in_system; } | tr ' ' '\n' | sort -u)
 }

@@ -43,7 +43,7 @@ def layers(fences: Fences) -> list[Line]:
     groups = fences.cgroups
     wanted = {"memory", "pids", "cpu"} - set(groups.controllers)
     return [
-        Line("sandbox", ENFORCED if fences.bwrap else MISSING, fences.bwrap or "none, as the settings say"),
+        Line("sandbox", ENFORCED if fences.sandboxed else MISSING, _sandbox(fences)),
         Line(
             "identity",
             ENFORCED if root else WEAKER,
@@ -55,6 +55,12 @@ def layers(fences: Fences) -> list[Line]:
         Line("workspaces", ENFORCED if fences.workspaces.images else WEAKER, fences.workspaces.why),
         Line("start", ENFORCED, f"kernels start by {fences.start}"),
     ]
+
+
+def _sandbox(fences: Fences) -> str:
+    if fences.gvisor is not None:
+        return f"gVisor {fences.gvisor.version}, {fences.gvisor.runsc}"
+    return fences.bwrap or "none, as the settings say"
 
 
 async def examine(settings: Settings) -> list[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,6 +15,8 @@ from . import wire, zmtp
 from .listeners import connectable
 
 WELCOME = b"kernelgw.welcome"
+# A kernel whose native code holds the interpreter does not answer, and could not be interrupted by a signal either.
+INTERRUPT_S = 5.0
 log = logging.getLogger("kernelgw.kernel")
 
 
@@ -35,26 +38,47 @@ class KernelClient:
         self._peers: dict[str, zmtp.Peer] = {}
         self._welcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._lost = asyncio.Event()
+        self._doors: dict[str, asyncio.Task[None]] = {}
+        self._interrupted: asyncio.Future[None] | None = None
 
     async def connect(self, directory: Path) -> None:
         """Connects to the listeners there; they may be adopted by the kernel later. Raises OSError."""
         loop = asyncio.get_running_loop()
-        identity = self.session.encode()
+        self._make_peers()
+        for channel, peer in self._peers.items():
+            with connectable(directory / channel) as path:
+                await loop.create_unix_connection(lambda peer=peer: peer, path)  # type: ignore[misc]
+
+    async def accept(self, listeners: Mapping[str, socket.socket]) -> None:
+        """Lets the kernel connect instead: the first on each channel is the kernel, which runs no user code before."""
+        self._make_peers()
+        for channel, listener in listeners.items():
+            self._doors[channel] = asyncio.create_task(self._admit(channel, listener))
+
+    async def _admit(self, channel: str, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with listener:
+            listener.setblocking(False)
+            connection, _ = await loop.sock_accept(listener)
+        await loop.connect_accepted_socket(lambda: self._peers[channel], connection)
+
+    def _make_peers(self) -> None:
         for channel, kind, handler in (
             ("shell", "DEALER", self._on_shell),
             ("stdin", "DEALER", self._on_stdin),
             ("control", "DEALER", self._on_control),
             ("iopub", "SUB", self._on_iopub),
         ):
-            peer = zmtp.Peer(kind, _guarded(handler), partial(self._on_lost, channel), identity)
-            self._peers[channel] = peer
-            with connectable(directory / channel) as path:
-                await loop.create_unix_connection(lambda peer=peer: peer, path)  # type: ignore[misc]
+            lost = partial(self._on_lost, channel)
+            self._peers[channel] = zmtp.Peer(kind, _guarded(handler), lost, self.session.encode())
         self._peers["iopub"].send([b"\x01"])
 
     async def welcomed(self) -> None:
         """Returns when the kernel has our subscription: from then on no output is missed."""
         await asyncio.shield(self._welcome)
+        if self._doors:
+            # All of them, before any code runs that could come to one first.
+            await asyncio.wait(self._doors.values())
 
     async def drained(self, timeout: float) -> None:
         """Waits until the kernel's output has ended, as it does when its process has; at most `timeout` seconds."""
@@ -80,9 +104,19 @@ class KernelClient:
     def answer_input(self, value: str) -> None:
         self.send("stdin", "input_reply", uuid.uuid4().hex, {"value": value})
 
+    async def interrupt(self) -> None:
+        """By a message, which the kernel answers once it has signalled itself and what it started."""
+        self._interrupted = asyncio.get_running_loop().create_future()
+        self.send("control", "interrupt_request", uuid.uuid4().hex, {})
+        await asyncio.wait_for(self._interrupted, INTERRUPT_S)
+
     def close(self) -> None:
+        for door in self._doors.values():
+            door.cancel()
         for peer in self._peers.values():
             peer.close()
+        if self._interrupted is not None and not self._interrupted.done():
+            self._interrupted.set_exception(ConnectionError("the kernel ended before it was interrupted"))
         if not self._welcome.done():
             self._welcome.set_exception(ConnectionError("the kernel ended before it was ready"))
             self._welcome.exception()
@@ -109,7 +143,10 @@ class KernelClient:
             self.listener.on_input_request(wire.decode(frames))
 
     def _on_control(self, frames: list[bytes]) -> None:
-        wire.decode(frames)
+        message = wire.decode(frames)
+        waiting = self._interrupted
+        if message.msg_type == "interrupt_reply" and waiting is not None and not waiting.done():
+            waiting.set_result(None)
 
 
 def _guarded(handler: Callable[[list[bytes]], None]) -> Callable[[list[bytes]], None]:

@@ -38,6 +38,9 @@ def explain(
     its session alone if `by_session`, else of the whole machine. Says only what is known.
     """
     code, number = event.get("code"), event.get("signal")
+    if wanted == "disconnected" and oom_kills and by_session:
+        # What was killed for memory need not be the process whose end is told.
+        wanted = "out_of_memory"
     if wanted is not None:
         return _wanted(wanted, code, number)
     if event.get("server_lost"):

@@ -12,8 +12,9 @@ from ..egress.names import BadName, canonical, is_address
 from ..egress.rules import BadRule, Rules
 from ..egress.service import EgressService
 from ..errors import IsolationUnavailable
-from ..sandbox import bubblewrap, seccomp, workspaces
+from ..sandbox import bubblewrap, gvisor, seccomp, workspaces
 from ..sandbox.cgroups import Cgroups
+from ..sandbox.gvisor import Gvisor
 from ..sandbox.identity import Identities
 from ..sandbox.workspaces import Workspaces
 from ..settings import BadSetting, Settings
@@ -23,7 +24,8 @@ STARTS = ("fork", "exec")
 
 @dataclass(frozen=True)
 class Fences:
-    """`bwrap` is bubblewrap's path; None for no isolation at all, which only the operator can ask for."""
+    """`bwrap` is bubblewrap's path. Without it and without `gvisor` nothing is isolated, which only the operator can
+    ask for."""
 
     bwrap: str | None
     cgroups: Cgroups
@@ -31,29 +33,35 @@ class Fences:
     egress: EgressService
     start: str = "fork"
     package_hosts: tuple[str, ...] = ()
+    gvisor: Gvisor | None = None
 
     @property
     def sandboxed(self) -> bool:
-        return self.bwrap is not None
+        return self.bwrap is not None or self.gvisor is not None
 
 
 def raise_fences(settings: Settings) -> Fences:
     """Raises IsolationUnavailable: `auto` takes the strongest there is, and never none instead of a sandbox."""
-    bwrap = choose_isolation(settings.isolation)
+    inside = settings.isolation == "gvisor"
+    bwrap = None if inside else choose_isolation(settings.isolation)
     if settings.start not in STARTS:
         raise IsolationUnavailable(f"Kernels cannot start by {settings.start!r}.", "Use fork or exec.")
     identities = Identities(settings.uid_first, settings.uid_count)
-    if bwrap is None:
+    sandboxed = bwrap is not None or inside
+    if not sandboxed:
         identities.enabled = False
     settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
     folder = settings.data_dir / "workspaces"
+    cgroups = Cgroups.detect(_own_name(settings.data_dir), settings.cgroups)
     return Fences(
         bwrap,
-        Cgroups.detect(_own_name(settings.data_dir), settings.cgroups),
-        workspaces.choose(folder, identities, settings.workspaces if bwrap else "directory"),
+        cgroups,
+        workspaces.choose(folder, identities, settings.workspaces if sandboxed else "directory"),
         _egress(settings, identities),
-        settings.start,
+        # Nothing can be forked into another kernel.
+        "exec" if inside else settings.start,
         settings.package_hosts,
+        gvisor.choose(settings.uid_count, cgroups) if inside else None,
     )
 
 
@@ -88,6 +96,6 @@ def choose_isolation(wanted: str) -> str | None:
     if wanted == "none":
         return None
     if wanted not in ("auto", "bubblewrap"):
-        raise IsolationUnavailable(f"There is no isolation called {wanted!r}.", "Use auto, bubblewrap or none.")
+        raise IsolationUnavailable(f"There is no isolation called {wanted!r}.", "Use auto, bubblewrap, gvisor or none.")
     seccomp.program()
     return bubblewrap.probe()

@@ -18,7 +18,8 @@ from .client import KernelClient
 from .forkserver import Event, ForkServer
 from .listeners import Listeners
 
-START_TIMEOUT_S = 20.0
+# To be ready: forked or started on the host, and started in a kernel that is itself a program.
+START_TIMEOUT_S, START_INSIDE_TIMEOUT_S = 20.0, 60.0
 # A dead kernel's sockets close with it; a stray copy of one must not hold up the news.
 DRAIN_TIMEOUT_S = 1.0
 CRASH_LOG_BYTES = 8192
@@ -32,11 +33,13 @@ log = logging.getLogger("kernelgw.kernel")
 class Kernel:
     """A running kernel. `exited` is called once, after its last output has been delivered."""
 
-    def __init__(self, server: ForkServer, workspace: Workspace, sandboxed: bool) -> None:
+    def __init__(self, server: ForkServer, workspace: Workspace, sandboxed: bool, closed_in: bool = False) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.server = server
         self.workspace = workspace
         self.sandboxed = sandboxed
+        # Signals do not get to it, nor do descriptors: it is interrupted by a message, and connects to us.
+        self.closed_in = closed_in
         self.client = KernelClient()
         self.client.on_lost = self._connection_lost
         self.group: Group | None = None
@@ -63,6 +66,10 @@ class Kernel:
         return self.server.environment.name
 
     @property
+    def start_timeout_s(self) -> float:
+        return START_INSIDE_TIMEOUT_S if self.closed_in else START_TIMEOUT_S
+
+    @property
     def home(self) -> str:
         """The workspace as the kernel sees it."""
         return WORKSPACE if self.sandboxed else str(self.workspace.path)
@@ -85,7 +92,10 @@ class Kernel:
 
     async def _interrupt(self) -> None:
         try:
-            await self.server.request("signal", id=self.id, signal=2, group=True)
+            if self.closed_in:
+                await self.client.interrupt()
+            else:
+                await self.server.request("signal", id=self.id, signal=2, group=True)
         except (KernelDidNotStart, TimeoutError, ConnectionError) as error:
             log.warning("kernel %s could not be interrupted: %s", self.id, error)
 
@@ -127,6 +137,10 @@ class Kernel:
         self._log_fd = read
         asyncio.get_running_loop().add_reader(read, self._hear_crash_log)
         try:
+            if self.closed_in:
+                self._listeners.reachable()
+                await self.client.accept(self._listeners.copies())
+                return [write], write
             await self.client.connect(directory)
         except BaseException:
             os.close(write)
@@ -197,7 +211,7 @@ class Kernel:
 
     def not_started(self, error: OSError) -> KernelDidNotStart:
         if isinstance(error, TimeoutError):
-            return KernelDidNotStart(f"The kernel was not ready within {START_TIMEOUT_S:.0f} s.")
+            return KernelDidNotStart(f"The kernel was not ready within {self.start_timeout_s:.0f} s.")
         reason = self.exit.reason if self.exit is not None else str(error)
         log_end = self._crash_log.decode(errors="replace").strip()
         log.warning("kernel %s did not start: %s %s", self.id, reason, log_end)

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..egress import packages
 from ..egress.packages import Packages
@@ -20,10 +21,10 @@ from ..sandbox import bubblewrap, seccomp
 from ..sandbox.policy import Limits
 from ..sandbox.watchdog import NOTHING, Usage, Watchdog, Watched, usage
 from ..sandbox.workspaces import Workspace
-from . import recipe
+from . import inside, recipe
 from .fences import Fences
 from .forkserver import ForkServer, end_leftover, kernels_folder
-from .kernel import START_TIMEOUT_S, Kernel
+from .kernel import Kernel
 
 log = logging.getLogger("kernelgw.kernel")
 
@@ -96,10 +97,10 @@ class Launcher:
         source = await self._packages() if terms.packages else None
         server = await self.server(environment)
         found = await asyncio.to_thread(usage, workspace.path) if workspace.overflowed else NOTHING
-        kernel = Kernel(server, workspace, self.fences.sandboxed)
+        kernel = Kernel(server, workspace, self.fences.sandboxed, closed_in=self.fences.gvisor is not None)
         server.watch(kernel.id, kernel.on_event)
         try:
-            async with asyncio.timeout(START_TIMEOUT_S):
+            async with asyncio.timeout(kernel.start_timeout_s):
                 await self._spawn(kernel, environment, variables, terms, source)
                 await kernel.sealed
                 await kernel.client.welcomed()
@@ -143,37 +144,42 @@ class Launcher:
         terms: Terms,
         source: Packages | None,
     ) -> None:
-        fences = self.fences
-        kernel.group = fences.cgroups.create(kernel.id, terms.limits)
+        fences, limits = self.fences, terms.limits
+        kernel.group = fences.cgroups.create(kernel.id, fences.gvisor.around(limits) if fences.gvisor else limits)
         groups = list(kernel.group.doors)
-        if fences.bwrap is not None:
+        policy = None
+        if fences.sandboxed:
             files = recipe.package_files(source) if source else ()
-            policy = recipe.policy(environment, kernel.workspace, self.etc, terms.limits, fences.start, files)
+            policy = recipe.policy(environment, kernel.workspace, self.etc, limits, fences.start, files)
+        if policy is not None and fences.bwrap is not None:
             sandbox = recipe.sandbox(policy, fences.bwrap)
             kernel.server.tell("sandbox", id=kernel.id, groups=groups, **sandbox)
-        fds, write = await kernel.open(self.run_dir / kernel.id)
+        directory = self.run_dir / kernel.id
+        fds, write = await kernel.open(directory)
         out = None
         try:
             out = self._open_egress(kernel, terms.session, source.rules if source else terms.network)
-            await kernel.server.request(
-                "spawn",
-                [*fds, *([out.fileno()] if out else [])],
-                id=kernel.id,
-                sandbox=kernel.id if fences.sandboxed else None,
-                egress=out is not None,
-                seal={
-                    "uid": kernel.workspace.uid,
-                    "cwd": kernel.home,
-                    "groups": groups,
-                    "limits": recipe.rlimits(terms.limits, kernel.group, fences.sandboxed),
-                    "writable": recipe.writable(fences.sandboxed),
-                },
-                boot=recipe.boot(
-                    environment,
-                    recipe.variables(environment, kernel.home, fences.sandboxed, _network(terms)) | dict(variables),
-                    fences.start,
-                ),
-            )
+            seen = recipe.variables(environment, kernel.home, fences.sandboxed, _network(terms)) | dict(variables)
+            if policy is not None and fences.gvisor is not None:
+                if out is not None:
+                    inside.lend_listener(out, directory)
+                boot = inside.boot(fences.gvisor, policy, environment, seen, limits, directory, out is not None)
+                order: dict[str, Any] = {"sandbox": None, "seal": inside.seal(groups), "boot": boot}
+            else:
+                order = {
+                    "sandbox": kernel.id if fences.sandboxed else None,
+                    "egress": out is not None,
+                    "seal": {
+                        "uid": kernel.workspace.uid,
+                        "cwd": kernel.home,
+                        "groups": groups,
+                        "limits": recipe.rlimits(limits, kernel.group, fences.sandboxed),
+                        "writable": recipe.writable(fences.sandboxed),
+                    },
+                    "boot": recipe.boot(environment, seen, fences.start),
+                }
+                fds += [out.fileno()] if out else []
+            await kernel.server.request("spawn", fds, id=kernel.id, **order)
         finally:
             os.close(write)
             kernel.handed_over()
@@ -205,6 +211,8 @@ class Launcher:
 
     async def stop(self) -> None:
         """Ends every fork server and with it every kernel."""
+        # One that is only just coming up would be left behind.
+        await asyncio.gather(*self._starting.values(), return_exceptions=True)
         await asyncio.gather(*(server.stop() for server in self._servers.values()))
         self._servers.clear()
         await self._watchdog.stop()

@@ -52,6 +52,15 @@ class Listeners:
             self.remove()
             raise
 
+    def reachable(self) -> None:
+        """For whoever the directory is given to, whatever uid that has; the one above it stays closed."""
+        self.directory.chmod(0o711)
+        for channel in CHANNELS:
+            (self.directory / channel).chmod(0o666)
+
+    def copies(self) -> dict[str, socket.socket]:
+        return {channel: listener.dup() for channel, listener in zip(CHANNELS, self._sockets, strict=True)}
+
     def fds(self) -> list[int]:
         """In the order of CHANNELS."""
         return [listener.fileno() for listener in self._sockets]

@@ -100,17 +100,9 @@ def arguments(policy: Policy) -> Arguments:
         *("--ro-bind", "/usr", "/usr"),
         *_usr_merged(),
         *("--proc", "/proc", *_hidden(), "--dev", "/dev"),
-        *_sized("/dev/shm", policy.shm_bytes, "1777"),
-        *_sized("/tmp", policy.tmp_bytes, "1777"),
-        *_sized(HOME, policy.home_bytes, "700"),
+        *(part for tmpfs in policy.tmpfs for part in _sized(*tmpfs)),
     ]
-    binds = [
-        ("ro", str(policy.etc), "/etc"),
-        ("ro", str(policy.environment), str(policy.environment)),
-        ("image" if policy.image else "rw", str(policy.workspace), WORKSPACE),
-        *(("ro", str(path), inside) for path, inside in policy.read_only),
-    ]
-    return Arguments(before, binds, ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE])
+    return Arguments(before, policy.binds, ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE])
 
 
 def _sized(path: str, size: int, mode: str) -> tuple[str, ...]:
@@ -129,13 +121,18 @@ def _hidden() -> list[str]:
 
 
 def _usr_merged() -> list[str]:
+    return [part for kind, source, target in system() for part in (f"--{kind}", source, target)]
+
+
+def system() -> list[tuple[str, str, str]]:
+    """What stands beside /usr: (symlink or ro-bind, source, target)."""
     found = []
     for name in ("bin", "sbin", "lib", "lib64", "lib32"):
         path = Path("/", name)
         if path.is_symlink():
-            found += ["--symlink", str(path.readlink()), str(path)]
+            found.append(("symlink", str(path.readlink()), str(path)))
         elif path.is_dir():
-            found += ["--ro-bind", str(path), str(path)]
+            found.append(("ro-bind", str(path), str(path)))
     return found
 
 

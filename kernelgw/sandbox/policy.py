@@ -76,3 +76,22 @@ class Policy:
     read_only: tuple[tuple[Path, str], ...] = field(default=())
     # Path and content of files that stand in place of empty ones in /etc.
     files: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def binds(self) -> list[tuple[str, str, str]]:
+        """(mode, host path, path inside), beside /usr; the mode is ro, rw or image."""
+        return [
+            ("ro", str(self.etc), "/etc"),
+            ("ro", str(self.environment), str(self.environment)),
+            ("image" if self.image else "rw", str(self.workspace), WORKSPACE),
+            *(("ro", str(path), inside) for path, inside in self.read_only),
+        ]
+
+    @property
+    def tmpfs(self) -> list[tuple[str, int, str]]:
+        """(path, bytes, mode)."""
+        return [
+            ("/dev/shm", self.shm_bytes, "1777"),
+            ("/tmp", self.tmp_bytes, "1777"),
+            (HOME, self.home_bytes, "700"),
+        ]

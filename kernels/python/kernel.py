@@ -159,8 +159,8 @@ def _forget(shell: Any, names: set[str]) -> None:
     sys.last_type = sys.last_value = sys.last_traceback = None
 
 
-def run(boot: dict[str, Any], fds: list[int]) -> NoReturn:
-    """Becomes the kernel in a freshly sealed child. `fds`: the listeners, then the crash log."""
+def run(boot: dict[str, Any], fds: list[Any]) -> NoReturn:
+    """Becomes the kernel in a freshly sealed child. `fds`: the listeners (or where they are), then the crash log."""
     set_process_name("kernel")
     *listeners, log_fd = fds
     _own_environment(boot)

@@ -17,6 +17,24 @@ from .canaries import Canaries, planted
 from .matrix import Configuration
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In gVisor, too, run those that are marked `in_gvisor`, and not again `in_gvisor(False)`."""
+    left_out = [item for item in items if _is_in_gvisor(item) and not _wants_gvisor(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_in_gvisor(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    configuration = call.params.get("world") if call is not None else None
+    return isinstance(configuration, Configuration) and configuration.start == "gvisor"
+
+
+def _wants_gvisor(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("in_gvisor")
+    return marker is not None and marker.args != (False,)
+
+
 @dataclass(frozen=True)
 class World:
     """A gateway that runs in one of the possible ways."""
@@ -36,6 +54,7 @@ def canaries() -> Iterator[Canaries]:
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     configuration: Configuration = request.param
     with matrix.gateway(configuration) as gateway:
+        matrix.start_proxy(gateway)
         gateway.remember_baseline()
         yield World(configuration, gateway)
 

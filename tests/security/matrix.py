@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kernelgw.errors import IsolationUnavailable
 from kernelgw.sandbox.cgroups import Cgroups
+from tests.live.client import House
 from tests.live.gateway import MODULE, Gateway
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -27,7 +28,7 @@ ALLOWLIST = {"allow": ["allowed.invalid"]}
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """`user`: root or plain; `start`: fork or exec; `cgroups`: v2, v1 or none."""
+    """`user`: root or plain; `start`: fork, exec or gvisor, which is exec in there; `cgroups`: v2, v1 or none."""
 
     user: str
     start: str
@@ -35,6 +36,11 @@ class Configuration:
 
     def __str__(self) -> str:
         return f"{self.user}-{self.start}-{self.cgroups}"
+
+    @property
+    def settings(self) -> dict[str, object]:
+        how = {"isolation": "gvisor"} if self.start == "gvisor" else {"start": self.start}
+        return {**how, "cgroups": self.cgroups}
 
     @property
     def is_root(self) -> bool:
@@ -62,12 +68,17 @@ def cgroup_kinds(user: str) -> tuple[str, ...]:
     return tuple(kind for kind in ("v2", "v1", "none") if usable(kind))
 
 
+def starts(user: str, kind: str) -> tuple[str, ...]:
+    """gVisor is for root, and its limits are cgroups."""
+    return ("fork", "exec", "gvisor") if user == "root" and kind != "none" else ("fork", "exec")
+
+
 def configurations() -> list[Configuration]:
     return [
         Configuration(user, start, kind)
         for user in users()
         for kind in cgroup_kinds(user)
-        for start in ("fork", "exec")
+        for start in starts(user, kind)
     ]
 
 
@@ -90,6 +101,14 @@ def command(configuration: Configuration, home: Path) -> tuple[str, ...]:
     return (sys.executable, "-m", "tests.security.as_user", str(PLAIN_UID), str(home), *parts, "--", *MODULE)
 
 
+def start_proxy(gateway: Gateway) -> None:
+    """It starts with the first session that has a network, and stays: before anybody counts what is there."""
+    house = House(gateway, "online")
+    house.session(network=ALLOWLIST).value("1")
+    house.delete_sessions()
+    house.close()
+
+
 @contextmanager
 def gateway(configuration: Configuration, **options: object) -> Iterator[Gateway]:
     """One that runs, in a folder of its own that its user owns and anybody may pass; nothing is left afterwards.
@@ -104,7 +123,7 @@ def gateway(configuration: Configuration, **options: object) -> Iterator[Gateway
     if not configuration.is_root and os.geteuid() == 0:
         for path in (folder, *folder.iterdir()):
             os.chown(path, PLAIN_UID, PLAIN_UID)
-    settings = {"start": configuration.start, "cgroups": configuration.cgroups, "pool_size": 1, **options}
+    settings = {**configuration.settings, "pool_size": 1, **options}
     made = Gateway(folder / "data", command(configuration, folder), **settings)
     made.environ |= {"CANARY": CANARY, "MEMORY_CANARY": MEMORY_CANARY}
     try:

@@ -19,7 +19,7 @@ from .canaries import Canaries, expectations
 from .conftest import World
 from .matrix import ALLOWLIST, CANARY, MEMORY_CANARY
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.in_gvisor]
 
 IDS = [id_ for name in probes.FILES for id_ in probes.ids(name)]
 EACH = [pytest.param(id_, marks=pytest.mark.prop(id_)) for id_ in IDS]

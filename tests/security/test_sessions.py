@@ -18,7 +18,7 @@ from tests.live.client import House, Session, problem
 from .conftest import World
 from .matrix import PLAIN_UID
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.in_gvisor]
 
 # A program that says when it is there, and then waits.
 WAITING = """
@@ -64,6 +64,7 @@ def pid_namespace(pid: int) -> int:
 # Files
 
 
+@pytest.mark.in_gvisor(False)
 @pytest.mark.prop("CS01", "FS02")
 def test_files_of_another_session_are_not_there(house: House) -> None:
     one, other = house.session(), house.session()
@@ -127,6 +128,7 @@ def test_a_sandbox_is_joined_only_if_it_is_the_very_one() -> None:
 # Processes
 
 
+@pytest.mark.in_gvisor(False)
 @pytest.mark.prop("CS02", "PR03", "PR11")
 def test_processes_of_others_are_not_there(house: House, world: World) -> None:
     one, other = house.session(), house.session()
@@ -153,6 +155,7 @@ print(sorted(open(f"/proc/{{name}}/comm").read().strip() for name in os.listdir(
     assert one.value("child.kill(); print(child.wait())") == f"{-signal.SIGKILL}\n"
 
 
+@pytest.mark.in_gvisor(False)
 @pytest.mark.prop("PR02", "CS04")
 def test_who_sessions_are_outside(house: House, world: World) -> None:
     """Root gives each session a uid of its own; a plain user has only its own to give."""
@@ -192,6 +195,7 @@ def extra_groups(world: World) -> set[str]:
     return set() if world.configuration.is_root or os.geteuid() == 0 else set(map(str, os.getgroups()))
 
 
+@pytest.mark.in_gvisor(False)
 @pytest.mark.prop("PR15")
 @pytest.mark.parametrize("end", ["delete", "restart"])
 def test_nothing_survives_the_end(house: House, world: World, end: str) -> None:
@@ -221,6 +225,7 @@ print(json.dumps([random.random(), numpy.random.random(), uuid.uuid4().hex, uuid
     assert len({house.session().value(seeded) for _ in range(2)}) == 1
 
 
+@pytest.mark.in_gvisor(False)
 @pytest.mark.prop("PR18")
 def test_a_killed_holder_ends_its_session_alone(house: House, world: World) -> None:
     one, other = house.session(), house.session()
@@ -238,6 +243,7 @@ def test_a_killed_holder_ends_its_session_alone(house: House, world: World) -> N
     assert other.value("print(x)") == "2\n"
 
 
+@pytest.mark.in_gvisor(False)
 @pytest.mark.prop("PR11")
 def test_the_first_process_does_not_obey(house: House) -> None:
     session = house.session()

@@ -134,3 +134,11 @@ def test_every_end_says_that_the_variables_are_gone(event: dict[str, Any], wante
 
 def test_the_host_s_count_is_a_number() -> None:
     assert host_oom_kills() >= 0
+
+
+def test_a_connection_lost_to_a_lack_of_memory_is_told_as_that() -> None:
+    """Of several processes, the one that is killed need not be the one whose end is told."""
+    found = told(KILLED, "disconnected", oom_kills=1, by_session=True)
+    assert found.cause == "out_of_memory"
+    assert "ran out of memory" in found.reason
+    assert told(KILLED, "disconnected", oom_kills=0, by_session=True).cause == "disconnected"

@@ -20,6 +20,7 @@ from . import tools
 
 # How much of a secret is searched for at once, and how much memory.
 HEAD, PIECE = 6, 1 << 20
+GIVEN_BY_GVISOR = "HOME=/"
 
 
 def nothing_may_be_done_as_root(expected: tools.Expected) -> str | None:
@@ -36,7 +37,9 @@ def one_id_and_no_other(expected: tools.Expected) -> str | None:
     ids = set(os.getresuid()) | set(os.getresgid())
     with open("/proc/self/uid_map") as file:
         rows = [line.split() for line in file]
-    if 0 in ids or len(rows) != 1 or rows[0][2] != "1":
+    # What gVisor shows of ids is its own; there is nothing in it to be mapped to.
+    one = len(rows) == 1 and (rows[0][2] == "1" or tools.in_gvisor())
+    if 0 in ids or len(ids) != 1 or not one:
         return f"ids {ids}, map {rows}"
     return None
 
@@ -101,7 +104,9 @@ def processes_cannot_be_looked_into(expected: tools.Expected) -> str | None:
 
 
 def the_kernel_hides_from_what_it_starts(expected: tools.Expected) -> str | None:
-    script = f"for f in environ mem; do head -c 1 /proc/{os.getpid()}/$f >/dev/null 2>&1 && echo $f; done"
+    # gVisor shows the environment that a process was started with, which is that of pid 1: nobody's.
+    names = "mem" if tools.in_gvisor() else "environ mem"
+    script = f"for f in {names}; do head -c 1 /proc/{os.getpid()}/$f >/dev/null 2>&1 && echo $f; done"
     return subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True).stdout.strip()
 
 
@@ -116,7 +121,7 @@ def no_secret_in_any_environment(expected: tools.Expected) -> str | None:
             for secret in expected.get("secrets", ()):
                 if secret in text:
                     return f"{secret!r} in {name} of {pid}"
-            if pid == "1" and name == "environ" and text.strip("\0"):
+            if pid == "1" and name == "environ" and text.strip("\0") not in ("", GIVEN_BY_GVISOR):
                 return f"pid 1 has an environment: {text[:80]!r}"
     return None
 
@@ -166,6 +171,9 @@ def no_higher_rank(expected: tools.Expected) -> str | None:
             "core files": (resource.setrlimit, (resource.RLIMIT_CORE, (1 << 30, 1 << 30))),
             "oom score": (_write, ("/proc/self/oom_score_adj", str(before - 100))),
         }
+        if tools.in_gvisor():
+            # A number that its kernel keeps and nobody reads.
+            del raises["nice"]
         for name, (action, values) in raises.items():
             try:
                 action(*values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
@@ -95,10 +96,33 @@ def writable(path: str) -> int:
     return 0
 
 
+def in_gvisor() -> bool:
+    """Whether its kernel answers in place of the host's, which has no such file and lets nobody make one."""
+    return os.path.exists("/proc/sentry-meminfo")
+
+
+def entries(path: str) -> list[str]:
+    """None where they may not be looked at."""
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+def empty(path: str) -> bool:
+    """An ordinary file without content, or a directory without entries."""
+    found = os.lstat(path)
+    return (stat.S_ISREG(found.st_mode) and found.st_size == 0) or (stat.S_ISDIR(found.st_mode) and not entries(path))
+
+
 def lines(path: str) -> list[str]:
     with open(path) as file:
         return file.readlines()
 
 
 def status() -> dict[str, str]:
-    return dict(line.rstrip("\n").split(":\t", 1) for line in lines("/proc/self/status") if ":\t" in line)
+    found = dict(line.rstrip("\n").split(":\t", 1) for line in lines("/proc/self/status") if ":\t" in line)
+    # gVisor has no ambient set, and tells of the other only when asked.
+    found.setdefault("CapAmb", "0")
+    found.setdefault("NoNewPrivs", str(LIBC.prctl(39, 0, 0, 0, 0)))
+    return found
