@@ -38,6 +38,9 @@ def explain(
     its session alone if `by_session`, else of the whole machine. Says only what is known.
     """
     code, number = event.get("code"), event.get("signal")
+    if wanted == "disconnected" and oom_kills and by_session:
+        # Its sockets had closed because of that; the news of its end only took longer than we waited.
+        return _killed(oom_kills, by_session, signal.SIGKILL)
     if wanted is not None:
         return _wanted(wanted, code, number)
     if event.get("server_lost"):
