@@ -257,6 +257,9 @@ def _middle(kernel: Kernel, filter: bytes, wait: int, status: int, inside: int) 
         elif inside < 0 and (pid := os.fork()):
             _report(status, {"pid": pid})
             os._exit(0)
+        if drivers.is_kernel(kernel.boot):
+            # Now, since once it is sealed it may be refused memory files.
+            fds = [*fds, drivers.memory_file(json.dumps(kernel.boot).encode())]
         *kept, status = only([*fds, status])
         seal(spec, [*kept, status])
         _report(status, {"sealed": True})

@@ -23,21 +23,27 @@ DRIVERS = MappingProxyType({"python": "python.kernel", "gvisor": "gvisor"})
 
 def execute(boot: dict[str, Any], fds: list[int]) -> NoReturn:
     """Becomes another program: `boot["exec"]` has argv, env, stdio (places in `fds` of what becomes 0, 1, 2) and
-    kernel (whether it is one of ours, which then reads the rest of `boot` from the fd after the last)."""
+    kernel (whether it is one of ours, which then reads the rest of `boot` from the last of `fds`)."""
     program = boot["exec"]
+    boot_fd = fds.pop() if is_kernel(boot) else -1
     default_signals(frozenset())
     try:
         for target, place in enumerate(program.get("stdio", ())):
             os.dup2(fds[place], target)
         argv = list(program["argv"])
-        if program.get("kernel"):
-            argv.append(str(memory_file(json.dumps(boot).encode())))
-            for fd in fds:
+        if boot_fd >= 0:
+            argv.append(str(boot_fd))
+            for fd in (*fds, boot_fd):
                 os.set_inheritable(fd, True)
         os.execve(argv[0], argv, program["env"])
     except BaseException:
         os.write(fds[-1], traceback.format_exc().encode())
     os._exit(FAILED)
+
+
+def is_kernel(boot: dict[str, Any]) -> bool:
+    """Whether it is to be a kernel of ours that is started rather than forked."""
+    return bool(boot.get("exec", {}).get("kernel"))
 
 
 def main(boot_fd: int) -> NoReturn:

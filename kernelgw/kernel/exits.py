@@ -39,8 +39,8 @@ def explain(
     """
     code, number = event.get("code"), event.get("signal")
     if wanted == "disconnected" and oom_kills and by_session:
-        # What was killed for memory need not be the process whose end is told.
-        wanted = "out_of_memory"
+        # What was killed for memory need not be the process whose end is told; and that news may take longer than we wait.
+        return _killed(oom_kills, by_session, signal.SIGKILL)
     if wanted is not None:
         return _wanted(wanted, code, number)
     if event.get("server_lost"):

@@ -137,7 +137,7 @@ def test_memory_ends_at_the_limit_with_the_reason(
         assert execution["error"]["name"] == "OSError"
         assert "not implemented" in execution["error"]["value"]
     else:
-        assert ended_for_memory(execution), execution
+        assert ended_for_memory(execution), (execution["status"], execution["error"])
         assert bomb != "children" or execution["status"] == "killed" or "signal 9" in execution["error"]["value"]
     assert session.value("print('again')") == "again\n"
 
@@ -153,7 +153,7 @@ def test_a_program_that_takes_all_memory_is_told_of(session: Session, neighbour:
         assert "SIGKILL" in error["value"] or "status 1" in error["value"]
         assert "SIGKILL" not in error["value"] or "memory" in error["hint"]
     else:
-        assert ended_for_memory(execution), execution
+        assert ended_for_memory(execution), (execution["status"], execution["error"])
     assert session.value("print('again')") == "again\n"
 
 
@@ -565,7 +565,7 @@ def test_empty_files_in_memory_count_as_memory(house: House, neighbour: Session)
     session = house.session(limits={**LIMITS, "memory_bytes": 144 * MB})
     assert inside(session, LITTER.format("/tmp", 5000, "")) == [5000, 0]
     execution = session.run(LITTER.format("/dev/shm", 2_000_000, "time.sleep(40)"), timeout_s=50)
-    assert ended_for_memory(execution), execution
+    assert ended_for_memory(execution), (execution["status"], execution["error"])
 
 
 @pytest.mark.prop("RS06")
@@ -668,7 +668,7 @@ def test_memory_shared_by_name_counts_where_it_can_and_is_absent_elsewhere(
         assert "not implemented" in execution["error"]["value"]
     else:
         assert "one\n" in "".join(output.get("text", "") for output in execution["outputs"])
-        assert ended_for_memory(execution), execution
+        assert ended_for_memory(execution), (execution["status"], execution["error"])
     assert session.value("print('again')") == "again\n"
 
 

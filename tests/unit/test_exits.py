@@ -61,6 +61,12 @@ def test_a_limit_that_was_reached_comes_with_what_to_do(wanted: str, step: str) 
     assert step in told(KILLED, wanted).hint
 
 
+def test_one_that_was_lost_while_its_session_ran_out_of_memory_was_lost_to_that() -> None:
+    assert told(KILLED, "disconnected", oom_kills=1, by_session=True).cause == "out_of_memory"
+    assert told(KILLED, "disconnected", oom_kills=1).cause == "disconnected"
+    assert told(KILLED, "disconnected", by_session=True).cause == "disconnected"
+
+
 def test_a_session_that_was_short_of_memory_did_not_die_of_it_when_it_crashed_or_left() -> None:
     # Only a program of it had been killed for memory then, and the kernel had lived on.
     assert told({"code": None, "signal": int(signal.SIGSEGV)}, oom_kills=1, by_session=True).cause == "crashed"
