@@ -77,7 +77,8 @@ def probe() -> str:
         said = f"bubblewrap is installed but cannot build a sandbox here: {words}"
         raise IsolationUnavailable(f"{said}. {found.words}" if found else said, found.hint if found else UNKNOWN)
     # Of what a session takes beyond this sandbox, the filter of a container may refuse some still.
-    if diagnosis.is_filtered() and (found := _diagnose()):
+    found = _diagnose() if diagnosis.is_filtered() else None
+    if found and found.missing == "seccomp":
         raise IsolationUnavailable(f"Sessions cannot be sandboxed here. {found.words}", found.hint)
     return program
 
