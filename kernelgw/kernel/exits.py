@@ -39,7 +39,7 @@ def explain(
     """
     code, number = event.get("code"), event.get("signal")
     if wanted == "disconnected" and oom_kills and by_session:
-        # What was killed for memory need not be the process whose end is told; and that news may take longer than we wait.
+        # What was killed for memory need not be the process whose end is told, and the news may take its time.
         return _killed(oom_kills, by_session, signal.SIGKILL)
     if wanted is not None:
         return _wanted(wanted, code, number)
