@@ -59,10 +59,11 @@ with ProcessPoolExecutor(2) as pool:
 
 
 def test_threads(session: Session) -> None:
+    """What is written at once stays together; `print` writes its end by itself, as in any Python."""
     code = """
 import threading
 def say(n):
-    for k in range(100): print(f'{n}:{k}')
+    for k in range(100): print(f'{n}:{k}\\n', end='')
 threads = [threading.Thread(target=say, args=(n,)) for n in range(5)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()

@@ -198,5 +198,5 @@ def test_unknown_language(house: House) -> None:
 def test_unknown_environment(house: House, name: str) -> None:
     session = house.session()
     error = problem(house.client.put(session.path, json={"environment": name}), 400, "unknown_environment")
-    assert error["details"]["environments"] == ["default"]
+    assert error["details"]["environments"] == ["default", "plain"]
     problem(house.client.get(session.path), 404, "session_not_found")
