@@ -111,8 +111,8 @@ def _explain(completed: dict[str, Any]) -> int:
     error = completed.get("error") or {}
     if completed["status"] != "failed":
         print(f"kernelgw: {completed['status']}: {error.get('value', '')}", file=sys.stderr)
-        if error.get("hint"):
-            print(f"kernelgw: {error['hint']}", file=sys.stderr)
+    if error.get("hint"):
+        print(f"kernelgw: {error['hint']}", file=sys.stderr)
     return FAILED
 
 

@@ -81,7 +81,7 @@ class Settings:
     history_length: int = _option(1000, "executions kept of one session", least=1)
     allowed_hosts: tuple[str, ...] = _option((), "further Host names to answer to, comma separated")
     allowed_origins: tuple[str, ...] = _option((), "web origins whose pages may call, comma separated")
-    uid_first: int = _option(1_870_000, "as root: first host uid for sessions")
+    uid_first: int = _option(1_870_000, "as root: first host uid for sessions; nobody else may have them", least=65536)
     uid_count: int = _option(10_000, "as root: number of host uids for sessions")
 
 

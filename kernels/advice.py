@@ -17,16 +17,20 @@ NOWHERE = (
     "ENOTFOUND",
     "ENETUNREACH",
 )
-NOT_THERE = ("is not among the hosts that this session may reach", "CONNECT tunnel failed, response 403")
+NOT_THERE = (
+    "is not among the hosts that this session may reach",
+    "may not be reached: ",
+    "CONNECT tunnel failed, response 403",
+)
 # Of each end of a text: in a flood there is nothing to find, and looking through it would take its time.
 LOOKED_AT = 4096
 NO_NETWORK = (
-    'kernelgw: this session has no network. Create it with "network": "packages" to install with pip and npm, '
-    'or with {"allow": ["example.org"]} to reach other hosts.\n'
+    'kernelgw: this session has no network. End it and create it with "network": "packages" to install with pip and '
+    'npm, or with {"allow": ["example.org"]} to reach other hosts.\n'
 )
 NOT_ALLOWED = (
     'kernelgw: this session may not reach that host. Name it in "network": {"allow": [...]} when creating the session; '
-    '"network": "packages" is for what pip and npm fetch.\n'
+    '"network": "packages" is for what pip and npm fetch; private addresses only the operator can allow.\n'
 )
 
 

@@ -29,7 +29,7 @@ class LimitsBody(Body):
 
     memory_bytes: Annotated[int, Field(ge=128 << 20)] | None = Field(None, description="temporary files included")
     processes: Annotated[int, Field(ge=16)] | None = Field(None, description="threads included")
-    cpus: Annotated[float, Field(gt=0, le=4096)] | None = Field(None, description="cores kept busy")
+    cpus: Annotated[float, Field(ge=0.01, le=4096)] | None = Field(None, description="cores kept busy")
     open_files: Annotated[int, Field(ge=64)] | None = Field(None, description="of each process")
     file_bytes: Annotated[int, Field(ge=1 << 20)] | None = Field(None, description="of each file")
     workspace_bytes: Annotated[int, Field(ge=16 << 20)] | None = Field(None, description="all files of the workspace")

@@ -59,6 +59,7 @@ async def run(
     """
     expected = {
         "hidden": [str(launcher.run_dir), str(launcher.workspaces.folder)],
+        "secrets": [str(launcher.run_dir), str(launcher.workspaces.folder)],
         "ports": [("127.0.0.1", port) for port in ports],
         "sockets": list(sockets),
     }

@@ -27,7 +27,12 @@ def advice(proc: Path = Path("/proc")) -> list[tuple[str, str]]:
         value = _number(proc / "sys" / name)
         if value is not None and not good(value):
             setting = name.replace("/", ".")
-            found.append(("host", f"sysctl {setting}={wanted} would take this away from everybody (it is {value})"))
+            found.append(
+                (
+                    "host",
+                    f"sysctl {setting}={wanted} would make the whole machine harder; it is {value}",
+                )
+            )
     if len(_lines(proc / "swaps")) > 1:
         found.append(
             ("host", "swap is on: what sessions hold in memory may be written to disk; encrypt it or switch it off")

@@ -48,7 +48,7 @@ FS10 set-uid programs and file capabilities give nothing
 FS11 no device but the harmless ones, and none can be made
 FS12 the list of mounts names neither the gateway nor any session ~ without root it tells the data directory's path
 FS13* settings of the kernel cannot be written
-FS14 what /proc tells of the host is hidden
+FS14 keys, symbols, devices and interrupts of the host are hidden in /proc
 FS15* there is no sysfs and no cgroupfs
 FS16 there are no sockets of the system's services
 PR01* no capability of any kind, no new privileges, a system call filter
@@ -59,7 +59,7 @@ PR05* no new namespace of any kind
 PR06* no other namespace can be joined
 PR07* no process can be traced, read or robbed of a descriptor
 PR08 what the kernel starts cannot look into the kernel
-PR09* no secret and no path of the host in any environment or command line
+PR09* no secret, and nothing of where the gateway keeps its data, in any environment or command line
 PR10 no secret of the gateway in the kernel's own memory
 PR11 the first process and those of the host cannot be signalled away
 PR12 no higher priority, no real time, no lower score for the out-of-memory killer

@@ -39,22 +39,26 @@ class Line:
 
 
 def layers(fences: Fences) -> list[Line]:
-    root = os.geteuid() == 0
     groups = fences.cgroups
     wanted = {"memory", "pids", "cpu"} - set(groups.controllers)
     return [
         Line("sandbox", ENFORCED if fences.sandboxed else MISSING, _sandbox(fences)),
         Line(
             "identity",
-            ENFORCED if root else WEAKER,
-            "one uid of its own per session"
-            if root
-            else "all sessions have the gateway's own uid; run the gateway as root for one each",
+            *_identity(fences),
         ),
         Line("cgroups", WEAKER if wanted else ENFORCED, f"{groups.kind}: {groups.why}"),
         Line("workspaces", ENFORCED if fences.workspaces.images else WEAKER, fences.workspaces.why),
         Line("start", ENFORCED, f"kernels start by {fences.start}"),
     ]
+
+
+def _identity(fences: Fences) -> tuple[str, str]:
+    if not fences.sandboxed:
+        return MISSING, "code runs as the gateway's own user, as the settings say"
+    if os.geteuid() == 0:
+        return ENFORCED, "one uid of its own per session"
+    return WEAKER, "all sessions have the gateway's own uid; run the gateway as root for one each"
 
 
 def _sandbox(fences: Fences) -> str:
@@ -76,7 +80,7 @@ async def examine(settings: Settings) -> list[Line]:
         try:
             environment = find(settings.environment, settings.data_dir)
             with _listening() as (ports, sockets):
-                results = await check.run(launcher, environment, Terms(Limits()), ports, sockets)
+                results = await check.run(launcher, environment, Terms(Limits.of(settings)), ports, sockets)
             return found + [_line(each) for each in results]
         finally:
             await launcher.stop()
@@ -103,7 +107,7 @@ async def doctor(settings: Settings, as_json: bool) -> int:
         lines = await examine(settings)
     except (GatewayError, ValueError) as error:
         hint = f" {error.hint}" if isinstance(error, GatewayError) else ""
-        lines = [Line("sandbox", MISSING, f"{error}{hint}")]
+        lines = [Line("gateway", MISSING, f"{error}{hint}")]
     safe = not any(line.state == MISSING for line in lines)
     lines += [Line(name, ADVICE, words) for name, words in host.advice()]
     if as_json:
@@ -119,4 +123,5 @@ def _print(lines: list[Line], safe: bool) -> None:
         print(f"  {MARKS[line.state]}  {line.name:<10}  {line.words}")
     counts = [sum(line.state == state for line in lines) for state in (ENFORCED, WEAKER, MISSING)]
     print("\n  {} enforced, {} weaker, {} missing".format(*counts))
+    print("  What takes more than one session to show is tried by tests/security.")
     print("  Untrusted code may run here." if safe else "  Untrusted code must NOT run here.", file=sys.stdout)

@@ -84,7 +84,9 @@ def _killed(oom_kills: int, by_session: bool, number: int) -> Exit:
         return Exit("out_of_memory", OUT_OF_MEMORY, hint, None, number)
     if oom_kills:
         return Exit("out_of_memory", "The machine ran out of memory and ended the kernel.", hint, None, number)
-    return Exit("killed", "Something outside kernelgw killed the kernel (SIGKILL).", LOST, None, number)
+    return Exit(
+        "killed", "The kernel was killed (SIGKILL), by its own code or by somebody outside.", LOST, None, number
+    )
 
 
 def _crashed(number: int, crash_log: str) -> Exit:

@@ -20,6 +20,7 @@ from ..sandbox.workspaces import Workspaces
 from ..settings import BadSetting, Settings
 
 STARTS = ("fork", "exec")
+NETWORKS = ("packages", "allow", "full")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ def raise_fences(settings: Settings) -> Fences:
     """Raises IsolationUnavailable: `auto` takes the strongest there is, and never none instead of a sandbox."""
     inside = settings.isolation == "gvisor"
     bwrap = None if inside else choose_isolation(settings.isolation)
+    if unknown := set(settings.networks) - set(NETWORKS):
+        raise BadSetting(f"networks cannot have {', '.join(sorted(unknown))}; there are {', '.join(NETWORKS)}")
     if settings.start not in STARTS:
         raise IsolationUnavailable(f"Kernels cannot start by {settings.start!r}.", "Use fork or exec.")
     identities = Identities(settings.uid_first, settings.uid_count)

@@ -112,7 +112,7 @@ def _network(environment: Environment, network: str) -> dict[str, str]:
     hasty = {} if network == "packages" else {"PIP_RETRIES": "1", "npm_config_fetch_retries": "0"}
     if network == "off":
         return {"KERNELGW_NETWORK": "off", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **hasty}
-    local = "localhost,127.0.0.1,::1"
+    local = "localhost,127.0.0.1,::1,0.0.0.0,127.0.1.1,127.0.0.0/8,sandbox"
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), PROXY)
     return {
         "KERNELGW_NETWORK": network,

@@ -22,6 +22,8 @@ ROOT = Path("/sys/fs/cgroup")
 KINDS = ("auto", "v2", "v1", "none")
 WANTED = ("memory", "pids", "cpu")
 PERIOD_US = 100_000
+# Linux takes no less.
+LEAST_QUOTA_US = 1000
 SOCKETS_SHARE = 16
 # The leaf that the gateway itself moves into: v2 lets a group have processes or groups with limits, not both.
 LEAF = "gateway"
@@ -204,7 +206,7 @@ def _clear(group: Group, deadline: float) -> None:
 
 def _values(kind: str, controller: str, limits: Limits) -> dict[str, str]:
     """What to write into which file of a controller."""
-    quota = round(limits.cpus * PERIOD_US)
+    quota = max(LEAST_QUOTA_US, round(limits.cpus * PERIOD_US)) if limits.cpus else 0
     tables: dict[tuple[str, str], dict[str, int | str]] = {
         ("v2", "memory"): {"memory.max": limits.memory_bytes, "memory.swap.max": 0, "memory.oom.group": 0},
         ("v2", "pids"): {"pids.max": limits.processes},

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+
+from ..settings import Settings
 
 WORKSPACE = "/workspace"
 HOME = "/home/user"
@@ -29,6 +31,11 @@ class Limits:
     file_bytes: int = 2 << 30
     workspace_bytes: int = 2 << 30
     tmp_bytes: int = 512 << 20
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """The most that a gateway gives to a session."""
+        return cls(**{option.name: getattr(settings, option.name) for option in fields(cls)})
 
     def but(self, wishes: Mapping[str, float]) -> Limits:
         """The same with some changed. Raises ValueError naming the one that is above what is allowed."""

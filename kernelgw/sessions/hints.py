@@ -22,7 +22,8 @@ def _hint(names: str, value: str, text: str, online: bool | None = None) -> _Hin
 
 
 _NO_NETWORK = (
-    'This session has no network. Create it with "network": "packages" for pip and npm, or {"allow": ["example.org"]}.'
+    "This session has no network. What a session may reach is said when it is created: end it, then create it with "
+    '"network": "packages" for pip and npm, or {"allow": ["example.org"]}.'
 )
 _UNREACHABLE = (
     r"name resolution|name or service|unreachable|failed to resolve|connection refused|urlopen error|max retries"
@@ -34,18 +35,28 @@ _BY_PROXY = (
 )
 _FETCHERS = r"\b(pip3?|uv|npm|npx|yarn|pnpm|curl|wget|git)\b.*returned non-zero exit status"
 _NOT_ALLOWED = 'The session may not reach this host: name it in "network": {"allow": [...]} when creating the session.'
-_FULL = "The workspace, or /tmp, is full: delete files, or create the session with higher limits."
+_PRIVATE = "The host leads to an address of a private network: only the operator can allow that, by --network-private."
+_FULL = (
+    "The workspace, /tmp, /dev/shm or the home is full: delete files, or create the session with higher limits "
+    "workspace_bytes or tmp_bytes."
+)
 _OPEN_FILES = "Close files and sockets, or create the session with a higher limit open_files."
-_PROCESSES = "The session's limit on processes and threads is reached."
-_MEMORY = "The session's memory is used up: work on less data at once, or give it more."
+_PROCESSES = (
+    "The session's limit on processes and threads is reached; a new one can be created with a higher processes."
+)
+_MEMORY = "The session's memory is used up: work on less data at once, or create it with a higher limit memory_bytes."
+_STDIN = 'Nobody is asked: run the cell with "stdin": true, and answer by POST …/input.'
 _KILLED = "A process of the session was killed, most often because its memory was used up: work on less data at once."
 _HINTS = (
     _hint(r"gaierror|URLError|.*Connect.*|HTTPError|OSError|SSLError|.*Timeout", _UNREACHABLE, _NO_NETWORK, False),
     _hint("CalledProcessError", _FETCHERS, _NO_NETWORK, False),
+    _hint(r"\w*Error", r"may not be reached: ", _PRIVATE),
     _hint(r"\w*Error", r"tunnel connection failed: 403|not among the hosts that this session may reach", _NOT_ALLOWED),
     _hint(r"gaierror|URLError|.*Connect.*|OSError", _DIRECT, _BY_PROXY, True),
     _hint("OSError", "read-only file system", f"Only {WORKSPACE}, {HOME} and /tmp can be written."),
     _hint("OSError", "no space left|quota exceeded", _FULL),
+    _hint("OperationalError", "disk is full", _FULL),
+    _hint("StdinNotImplementedError", "", _STDIN),
     _hint("OSError", "file too large", "The file is larger than the session's limit file_bytes."),
     _hint("OSError", "too many open files", _OPEN_FILES),
     _hint("RuntimeError|BlockingIOError", "can't start new thread|resource temporarily unavailable", _PROCESSES),

@@ -24,6 +24,7 @@ from ..errors import (
 )
 from ..kernel.kernel import Kernel
 from ..kernel.launcher import Launcher, Terms
+from ..sandbox.policy import Limits
 from ..sandbox.workspaces import Workspace
 from ..settings import Settings
 from .execution import Execution
@@ -31,7 +32,7 @@ from .lifecycle import State
 from .plan import Plan
 from .pool import Pool
 from .session import Session
-from .terms import ASK_FOR_LESS, agree, limits_of
+from .terms import ASK_FOR_LESS, agree
 
 # Whoever writes a URL takes "." and ".." out of it, and then means another one.
 ID = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,128}")
@@ -111,7 +112,7 @@ class Registry:
         return Plan(
             language=wishes.get("language") or LANGUAGES[0],
             environment=environment,
-            terms=agree(settings, limits, network),
+            terms=agree(settings, limits, network, self.launcher.fences.cgroups.controllers),
             network=network,
             variables=dict(wishes.get("env") or {}),
             cwd=wishes.get("cwd") or "",
@@ -170,7 +171,7 @@ class Registry:
         except (EnvironmentMissing, EnvironmentInvalid) as error:
             raise EnvironmentNotBuilt(str(error)) from None
         size = self.settings.pool_size if environment == self.settings.environment else 0
-        pool = Pool(self.launcher, built, size, self._starting, Terms(limits_of(self.settings)))
+        pool = Pool(self.launcher, built, size, self._starting, Terms(Limits.of(self.settings)))
         pool.room = lambda: self.live + pool.ready < self.settings.max_sessions
         self._pools[environment] = pool
         return pool

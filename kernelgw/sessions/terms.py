@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from ..egress.rules import BadRule, Rules
@@ -15,14 +14,12 @@ from ..settings import Settings
 ASK_FOR_LESS = "Ask for less, or raise the gateway's own setting."
 
 
-def limits_of(settings: Settings) -> Limits:
-    return Limits(**{option.name: getattr(settings, option.name) for option in fields(Limits)})
-
-
-def agree(settings: Settings, limits: Mapping[str, float], network: Any) -> Terms:
-    """Raises BadRequest, NetworkNotAllowed."""
+def agree(settings: Settings, limits: Mapping[str, float], network: Any, controllers: frozenset[str]) -> Terms:
+    """`controllers`: of the cgroups that there are. Raises BadRequest, NetworkNotAllowed."""
+    if "cpus" in limits and "cpu" not in controllers:
+        raise BadRequest("limits: cpus cannot be held here, where there is no cpu cgroup.", "Leave it out.")
     try:
-        allowed = limits_of(settings).but(limits)
+        allowed = Limits.of(settings).but(limits)
     except ValueError as error:
         raise BadRequest(f"limits: {error}.", ASK_FOR_LESS) from None
     return Terms(allowed, *_network(settings, network))

@@ -16,7 +16,7 @@ LISTED = {"allow": ["example.org", "*.example.org:8443"]}
 
 
 def network(asked: Any, **settings: Any) -> tuple[Rules | None, bool]:
-    terms = agree(Settings(**settings), {}, asked)
+    terms = agree(Settings(**settings), {}, asked, frozenset({"cpu"}))
     return terms.network, terms.packages
 
 
@@ -66,3 +66,9 @@ def test_settings_that_are_not_understood_stop_the_gateway(tmp_path: Any, settin
     with pytest.raises(BadSetting, match=next(iter(setting))) as caught:
         raise_fences(Settings(data_dir=tmp_path, isolation="none", **setting))
     assert "secret" not in str(caught.value)
+
+
+def test_what_nothing_holds_is_refused() -> None:
+    with pytest.raises(BadRequest, match="cpus cannot be held"):
+        agree(Settings(), {"cpus": 1.0}, "off", frozenset({"memory"}))
+    assert agree(Settings(), {"cpus": 1.0}, "off", frozenset({"cpu"})).limits.cpus == 1.0
