@@ -41,8 +41,9 @@ class Kernel:
     id: str
     sandbox: str | None
     spec: Seal
-    boot: dict[str, Any]
+    boot_fd: int
     fds: list[int]
+    binds: list[list[str]]
     egress: bool = False
     pid: int = 0
     middle: int = 0
@@ -58,6 +59,9 @@ class Kernel:
     def close_fds(self) -> None:
         fds, self.fds = self.fds, []
         close_all(fds)
+        if self.boot_fd >= 0:
+            os.close(self.boot_fd)
+            self.boot_fd = -1
 
 
 class Children:
@@ -92,12 +96,12 @@ class Children:
         name = str(request["id"])
         if name in self.kernels:
             raise ValueError(f"kernel {name} exists")
-        spec, boot = Seal.parse(request["seal"]), dict(request["boot"])
+        spec, binds = Seal.parse(request["seal"]), [list(bind) for bind in request.get("binds", ())]
         egress = bool(request.get("egress"))
-        if egress and not fds:
-            raise ValueError("egress needs a socket")
-        owned = [os.dup(fd) for fd in fds]
-        kernel = self.kernels[name] = Kernel(name, request.get("sandbox"), spec, boot, owned, egress)
+        if len(fds) < 1 + egress:
+            raise ValueError("a kernel needs what it is to become, and egress a socket")
+        boot_fd, *owned = (os.dup(fd) for fd in fds)
+        kernel = self.kernels[name] = Kernel(name, request.get("sandbox"), spec, boot_fd, owned, binds, egress)
         return kernel
 
     def fork(self, kernel: Kernel, holder: int | None = None) -> None:
@@ -257,9 +261,11 @@ def _middle(kernel: Kernel, filter: bytes, wait: int, status: int, inside: int) 
         elif inside < 0 and (pid := os.fork()):
             _report(status, {"pid": pid})
             os._exit(0)
-        if drivers.is_kernel(kernel.boot):
-            # Now, since once it is sealed it may be refused memory files.
-            fds = [*fds, drivers.memory_file(json.dumps(kernel.boot).encode())]
+        # Read here and no sooner: it has what only this session may know, and whatever the fork server has ever held
+        # every later kernel inherits.
+        boot = drivers.read_boot(kernel.boot_fd, kernel.binds)
+        if drivers.is_kernel(boot):
+            fds = [*fds, kernel.boot_fd]
         *kept, status = only([*fds, status])
         seal(spec, [*kept, status])
         _report(status, {"sealed": True})
@@ -270,7 +276,7 @@ def _middle(kernel: Kernel, filter: bytes, wait: int, status: int, inside: int) 
             _report(status, {"error": f"{type(error).__name__}: {error} ({last.name})"})
         finally:
             os._exit(70)
-    raise Boot(kernel.boot, kept)
+    raise Boot(boot, kept)
 
 
 def _await_sandbox(fd: int) -> dict[str, Any]:

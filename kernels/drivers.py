@@ -41,6 +41,15 @@ def execute(boot: dict[str, Any], fds: list[int]) -> NoReturn:
     os._exit(FAILED)
 
 
+def read_boot(fd: int, binds: list[list[str]]) -> dict[str, Any]:
+    """What a child is to become, from a memory file that only it reads. `binds`: those that only the fork server could
+    find, if there are any."""
+    # For whoever reads it next, a kernel that is started.
+    os.lseek(fd, 0, os.SEEK_SET)
+    boot: dict[str, Any] = json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
+    return {**boot, "binds": binds} if binds else boot
+
+
 def is_kernel(boot: dict[str, Any]) -> bool:
     """Whether it is to be a kernel of ours that is started rather than forked."""
     return bool(boot.get("exec", {}).get("kernel"))

@@ -11,11 +11,14 @@ Requests are JSON objects with `op` and `seq`; each is answered once with the sa
 |---------|-----------------------------------------------------|-------------------------------------------------|
 | hello   | version, stage, copied, preload, variables, filter   | version, pid, sandboxes, kernels, exits so far   |
 | sandbox | id, bwrap, args, binds, finish, uid, gid, groups    | ok; `sandbox_up`, `sandbox_exit`                |
-| spawn   | id, sandbox or null, seal, boot, egress + fds       | ok; `spawned`, then `exit`, or `spawn_failed`   |
+| spawn   | id, sandbox or null, seal, egress, binds + fds      | ok; `spawned`, then `exit`, or `spawn_failed`   |
 | signal  | id, signal, group                                   | ok, or `gone`                                   |
 | end     | id of a sandbox                                     | ok; `exit` of all inside, `sandbox_exit`        |
 | release | image of a workspace that nobody will use any more  | ok                                              |
 | stop    |                                                     | ok, then everything is killed and the server ends |
+
+The first fd of a spawn is a memory file with what the child becomes, which this process never reads: it would stay in
+its memory, and all later kernels are made of that.
 """
 
 from __future__ import annotations
@@ -200,14 +203,12 @@ class ForkServer:
     def spawn(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         name = request.get("sandbox")
         box = None if name is None else self.sandboxes[name]
-        boot = request["boot"]
-        if "binds" in boot:
-            # A sandbox that the kernel's process makes itself, out of what only this one can reach.
-            owner = boot["uids"][1]
-            boot["binds"] = [
-                ["ro" if mode == "ro" else "rw", self.stage.source(mode, source, owner, owner), target]
-                for mode, source, target in boot["binds"]
-            ]
+        # A sandbox that the kernel's process makes itself, out of what only this one can reach.
+        owner = request.get("owner")
+        request["binds"] = [
+            ["ro" if mode == "ro" else "rw", self.stage.source(mode, source, owner, owner), target]
+            for mode, source, target in request.get("binds", ())
+        ]
         kernel = self.children.expect(request, fds)
         if box is None:
             self.children.fork(kernel)

@@ -121,6 +121,15 @@ class ForkServer:
             raise KernelDidNotStart(f"The fork server refused {op}: {result.get('message')}")
         return result
 
+    async def spawn(self, boot: Mapping[str, Any], fds: Sequence[int], **fields: Any) -> Event:
+        """`boot`: what the child becomes. Goes past the fork server, which may keep nothing that is a session's own."""
+        file = os.memfd_create("boot", os.MFD_CLOEXEC)
+        try:
+            os.write(file, json.dumps(boot).encode())
+            return await self.request("spawn", [file, *fds], **fields)
+        finally:
+            os.close(file)
+
     def tell(self, op: str, fds: Sequence[int] = (), **fields: Any) -> None:
         """A request whose answer does not matter; without effect when the fork server is gone."""
         if self._socket is not None:

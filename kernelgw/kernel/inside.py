@@ -28,6 +28,12 @@ def lend_listener(out: socket.socket, directory: Path) -> None:
         socket.send_fds(out, [b"listener"], [listener.fileno()])
 
 
+def binds(policy: Policy) -> list[list[str]]:
+    """Each [mode, source, target], for the fork server to find."""
+    folders = [["ro", source, target] for kind, source, target in bubblewrap.system() if kind == "ro-bind"]
+    return [["ro", "/usr", "/usr"], *folders, *map(list, policy.binds)]
+
+
 def boot(
     gvisor: Gvisor,
     policy: Policy,
@@ -40,12 +46,10 @@ def boot(
     """What the fork server's child becomes. `sockets`: the directory of the kernel's listeners."""
     if policy.uid is None:
         raise ValueError("a session in gVisor has a uid of its own")
-    folders = [["ro", source, target] for kind, source, target in bubblewrap.system() if kind == "ro-bind"]
     return {
         "driver": "gvisor",
         "runsc": gvisor.runsc,
         "uids": gvisor.uids(policy.uid),
-        "binds": [["ro", "/usr", "/usr"], *folders, *policy.binds],
         "links": [[target, source] for kind, source, target in bubblewrap.system() if kind == "symlink"],
         "tmpfs": policy.tmpfs,
         "files": [[text, path] for path, text in policy.files],

@@ -164,7 +164,8 @@ class Launcher:
                 if out is not None:
                     inside.lend_listener(out, directory)
                 boot = inside.boot(fences.gvisor, policy, environment, seen, limits, directory, out is not None)
-                order: dict[str, Any] = {"sandbox": None, "seal": inside.seal(groups), "boot": boot}
+                order: dict[str, Any] = {"sandbox": None, "seal": inside.seal(groups)}
+                order |= {"binds": inside.binds(policy), "owner": policy.uid}
             else:
                 order = {
                     "sandbox": kernel.id if fences.sandboxed else None,
@@ -176,10 +177,10 @@ class Launcher:
                         "limits": recipe.rlimits(limits, kernel.group, fences.sandboxed),
                         "writable": recipe.writable(fences.sandboxed),
                     },
-                    "boot": recipe.boot(environment, seen, fences.start),
                 }
+                boot = recipe.boot(environment, seen, fences.start)
                 fds += [out.fileno()] if out else []
-            await kernel.server.request("spawn", fds, id=kernel.id, **order)
+            await kernel.server.spawn(boot, fds, id=kernel.id, **order)
         finally:
             os.close(write)
             kernel.handed_over()

@@ -70,9 +70,7 @@ class Door:
         fields = {"uid": UID, "cwd": "/workspace", "writable": list(WRITABLE), "limits": {"nofile": 256, "core": 1}}
         program = {"argv": argv, "env": {"ONLY": "this"}, "stdio": [0, 1, 1]}
         null = os.open(os.devnull, os.O_RDONLY)
-        await self.server.request(
-            "spawn", [null, write], id=name, sandbox=name, seal=fields | seal, boot={"exec": program}
-        )
+        await self.server.spawn({"exec": program}, [null, write], id=name, sandbox=name, seal=fields | seal)
         os.close(null)
         os.close(write)
         event = await asyncio.wait_for(ended, TIMEOUT_S)
@@ -181,8 +179,7 @@ async def test_nothing_runs_under_a_filter_that_is_none(folder: Path, program: b
 
 
 async def test_two_programs_of_one_name_are_refused(door: Door) -> None:
-    spec: dict[str, Any] = {"id": "same", "sandbox": None, "seal": {}}
-    spec["boot"] = {"exec": {"argv": ["/bin/sleep", "60"], "env": {}}}
-    await door.server.request("spawn", **spec)
+    boot = {"exec": {"argv": ["/bin/sleep", "60"], "env": {}}}
+    await door.server.spawn(boot, [], id="same", sandbox=None, seal={})
     with pytest.raises(KernelDidNotStart, match="exists"):
-        await door.server.request("spawn", **spec)
+        await door.server.spawn(boot, [], id="same", sandbox=None, seal={})

@@ -7,10 +7,12 @@ import os
 import signal
 import socket
 import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
 
+from kernelgw.doctor import probes
 from kernels.seal import Seal, enter
 from tests.live import proc
 from tests.live.client import House, Session, problem
@@ -123,6 +125,21 @@ def test_a_sandbox_is_joined_only_if_it_is_the_very_one() -> None:
     # The same call with the right ones gets past that check, to what a process of many threads may not do.
     with pytest.raises(OSError, match="setns"):
         enter(Seal(pid=os.getpid(), namespaces=own))
+
+
+@pytest.mark.prop("PR10", "CS01", "CS05")
+def test_what_a_session_was_given_is_in_no_other_one_s_memory(house: House) -> None:
+    """Kernels are made of the fork server's memory, so that must never have held it."""
+    secret = f"secret-of-{uuid.uuid4().hex}"
+    given, other = house.session(env={"API_KEY": secret}), house.session()
+    for session in (given, other):
+        # Started for this session rather than taken from the pool, with its variables from the first.
+        session.run("1")
+        session.restart()
+    look = probes.source({"backwards": [secret[::-1]]}, "PR10")
+    assert given.value("import os; print(os.environ['API_KEY'])").strip() == secret
+    assert [each.seen for each in probes.parse(other.value(look))] == [""]
+    assert probes.parse(given.value(look))[0].seen.startswith("found in"), "the control"
 
 
 # Processes
