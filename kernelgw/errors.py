@@ -154,7 +154,7 @@ class HouseFull(GatewayError):
 class DiskFull(GatewayError):
     code = "disk_full"
     status = 507
-    hint = "Make room on the disk of the data directory, or lower --free-bytes."
+    hint = "End sessions, ask for a smaller workspace_bytes, or make room on the disk of the data directory."
 
 
 class KernelDidNotStart(GatewayError):

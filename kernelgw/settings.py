@@ -57,7 +57,9 @@ class Settings:
     file_bytes: int = _option(2 << 30, "largest file that a session may write", least=1 << 20)
     workspace_bytes: int = _option(2 << 30, "all files of a session's workspace together", least=16 << 20)
     tmp_bytes: int = _option(512 << 20, "temporary files of a session; they count as its memory too", least=1 << 20)
-    free_bytes: int = _option(1 << 30, "no new sessions when the disk has less than this left")
+    free_bytes: int = _option(
+        1 << 30, "disk that no session may take, besides what live ones are promised (workspace_bytes each)"
+    )
     workspaces: str = _option("auto", "image (hard limit, as root), directory (watched), or auto")
     cgroups: str = _option("auto", "v2, v1, none (rlimits and a watchdog), or auto")
     networks: tuple[str, ...] = _option(("packages", "allow"), "what sessions may ask for: packages, allow, full")

@@ -72,6 +72,6 @@ async def healthz() -> Response:
 @router.get("/readyz")
 async def readyz(house: House) -> Response:
     ready, size = house.warm()
-    # A full house has no room for warm kernels and is ready all the same.
-    status = "ready" if ready >= size or house.live >= house.settings.max_sessions else "starting"
+    # A full house, or a full disk, has no room for warm kernels and is ready all the same.
+    status = "ready" if ready >= size or not house.has_room else "starting"
     return JSON({"status": status, "pool": {"ready": ready, "size": size}}, 200 if status == "ready" else 503)

@@ -15,6 +15,7 @@ from pathlib import Path
 from ..errors import IsolationUnavailable
 from .identity import Identities, own
 
+BLOCK = 512
 INODE_EVERY_BYTES = 16 << 10
 # Sessions may ask for any size, and each has its own.
 TEMPLATES = 16
@@ -36,6 +37,16 @@ class Workspace:
         self.size = size
         # Whether a kernel of it was ended for that: the next one finds more than is allowed, and may delete it.
         self.overflowed = False
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that its session may still take from the host's disk; of a directory nobody knows without counting."""
+        if not self.image:
+            return self.size
+        try:
+            return max(0, self.size - self.path.stat().st_blocks * BLOCK)
+        except FileNotFoundError:
+            return 0
 
 
 class Workspaces:

@@ -94,7 +94,7 @@ class Registry:
             )
         plan = self._plan(wishes or {})
         self.check_language(plan.language)
-        self.admit()
+        self.admit(plan.terms.limits)
         session = Session(name, plan, self)
         self.sessions[name] = session
         return session, True
@@ -143,12 +143,12 @@ class Registry:
     ) -> Execution:
         """Runs code in a session. Raises HouseFull when it needs a kernel and there is no room, QueueFull."""
         if session.state not in LIVE:
-            self.admit()
+            self.admit(session.plan.terms.limits)
         return session.execute(code, language, timeout_s, stdin)
 
     def restart(self, session: Session) -> None:
         if session.state not in LIVE:
-            self.admit()
+            self.admit(session.plan.terms.limits)
         session.restart()
 
     def warm(self) -> tuple[int, int]:
@@ -172,7 +172,7 @@ class Registry:
             raise EnvironmentNotBuilt(str(error)) from None
         size = self.settings.pool_size if environment == self.settings.environment else 0
         pool = Pool(self.launcher, built, size, self._starting, Terms(Limits.of(self.settings)))
-        pool.room = lambda: self.live + pool.ready < self.settings.max_sessions
+        pool.room = lambda: self.has_room
         self._pools[environment] = pool
         return pool
 
@@ -202,15 +202,38 @@ class Registry:
         """Sessions that have a kernel or are about to."""
         return sum(1 for session in self.sessions.values() if session.state in LIVE)
 
-    def admit(self) -> None:
-        """Called before a session gets something to do that it needs a kernel for. Raises HouseFull."""
+    @property
+    def has_room(self) -> bool:
+        """For one more warm kernel."""
+        places = self.settings.max_sessions - self.live - sum(pool.ready for pool in self._pools.values())
+        return places > 0 and self.spare_disk >= self.settings.workspace_bytes
+
+    @property
+    def spare_disk(self) -> int:
+        """Bytes of the host's disk that are neither kept free nor promised: whoever has a kernel may fill its
+        workspace, and finds room then whatever others do."""
+        spare = shutil.disk_usage(self.settings.data_dir).free - self.settings.free_bytes
+        for pool in self._pools.values():
+            spare -= pool.ready * pool.terms.limits.workspace_bytes
+        for session in self.sessions.values():
+            if session.state in LIVE:
+                workspace = session.workspace
+                spare -= workspace.unwritten if workspace else session.plan.terms.limits.workspace_bytes
+        return spare
+
+    def admit(self, limits: Limits) -> None:
+        """Called before a session gets something to do that it needs a kernel for. Raises HouseFull, DiskFull."""
         if self.live >= self.settings.max_sessions:
             raise HouseFull(
                 f"All {self.settings.max_sessions} places for live sessions are taken.", retry_after_s=RETRY_AFTER_S
             )
-        free = shutil.disk_usage(self.settings.data_dir).free
-        if free < self.settings.free_bytes:
-            raise DiskFull(f"The disk has {free >> 20} MiB left, and {self.settings.free_bytes >> 20} are kept free.")
+        spare = self.spare_disk
+        if spare < limits.workspace_bytes:
+            raise DiskFull(
+                f"A live session is promised {limits.workspace_bytes >> 20} MiB of disk, and of the disk "
+                f"{max(spare, 0) >> 20} MiB are neither promised nor kept free.",
+                spare=spare,
+            )
 
     # housekeeping
 
