@@ -22,7 +22,7 @@ CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "npm_config_cafile")
 PROXY = "http://127.0.0.1:3128"
 # Together these may hold no more than half of a session's memory, since that is what they are made of.
-TMP_SHARE, HOME_SHARE, SHM_SHARE = 4, 8, 8
+HOME_SHARE, SHM_SHARE = 8, 8
 HOME_BYTES = SHM_BYTES = 256 << 20
 
 
@@ -37,7 +37,7 @@ def policy(
         environment.prefix,
         etc,
         workspace.uid,
-        tmp_bytes=min(limits.tmp_bytes, limits.memory_bytes // TMP_SHARE),
+        tmp_bytes=limits.tmp_bytes,
         home_bytes=min(HOME_BYTES, limits.memory_bytes // HOME_SHARE),
         shm_bytes=min(SHM_BYTES, limits.memory_bytes // SHM_SHARE),
         image=workspace.image,

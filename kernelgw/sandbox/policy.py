@@ -12,6 +12,8 @@ from ..settings import Settings
 WORKSPACE = "/workspace"
 HOME = "/home/user"
 USER_ID = 1000
+# Together with the home and /dev/shm no more than half of a session's memory, since that is what they are made of.
+TMP_SHARE = 4
 # Where the kernels folder stands inside, for kernels that are started rather than forked.
 KERNELS = "/opt/kernelgw"
 WRITABLE = (WORKSPACE, HOME, "/tmp", "/dev", "/proc")
@@ -35,7 +37,7 @@ class Limits:
     @classmethod
     def of(cls, settings: Settings) -> Limits:
         """The most that a gateway gives to a session."""
-        return cls(**{option.name: getattr(settings, option.name) for option in fields(cls)})
+        return cls(**{option.name: getattr(settings, option.name) for option in fields(cls)})._within()
 
     def but(self, wishes: Mapping[str, float]) -> Limits:
         """The same with some changed. Raises ValueError naming the one that is above what is allowed."""
@@ -44,7 +46,11 @@ class Limits:
             if value > most and not (name == "cpus" and most == 0):
                 raise ValueError(f"{name} may be {most} at most here")
         changes: dict[str, Any] = dict(wishes)
-        return replace(self, **changes)
+        return replace(self, **changes)._within()
+
+    def _within(self) -> Limits:
+        """Temporary files are made of memory: they may be a part of it at most."""
+        return replace(self, tmp_bytes=min(self.tmp_bytes, self.memory_bytes // TMP_SHARE))
 
     def as_rlimits(self, memory_is_bounded: bool) -> dict[str, int]:
         """For every process of the session. `memory_is_bounded`: a cgroup counts it already."""
