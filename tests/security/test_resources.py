@@ -23,7 +23,7 @@ import httpx
 import pytest
 
 from tests.live import proc
-from tests.live.client import JSON, House, Session
+from tests.live.client import JSON, House, Session, problem
 from tests.live.gateway import Client, Gateway
 
 from . import matrix
@@ -327,7 +327,10 @@ def test_cores_are_held_to_the_quota(world: World, house: House) -> None:
     """By the group's own count: of periods, in each of which it may have its part, and of those in which it wanted
     more."""
     if world.configuration.cgroups == "none":
-        pytest.skip("nothing holds a quota without cgroups, as `doctor` says")
+        # Nothing would hold it, so nobody is told that it is held.
+        asked = house.client.put("/v1/sessions/quota", json={"limits": {"cpus": QUOTA}})
+        assert "cpus cannot be held here" in problem(asked, 400, "bad_request")["message"]
+        return
     free, held = house.session(limits=LIMITS), house.session(limits={**LIMITS, "cpus": QUOTA})
     for session in (free, held):
         session.run("1")

@@ -135,7 +135,9 @@ def test_limits_as_rlimits() -> None:
 
 
 def test_a_session_may_have_less_and_not_more() -> None:
-    assert Limits().but({"memory_bytes": 1 << 30, "cpus": 1.5}) == Limits(memory_bytes=1 << 30, cpus=1.5)
+    # Temporary files are a part of the memory.
+    less = Limits(memory_bytes=1 << 30, cpus=1.5, tmp_bytes=1 << 28)
+    assert Limits().but({"memory_bytes": 1 << 30, "cpus": 1.5}) == less
     with pytest.raises(ValueError, match="processes may be 256 at most"):
         Limits().but({"processes": 257})
     with pytest.raises(ValueError, match="cpus"):
