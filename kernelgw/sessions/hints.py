@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ..sandbox.policy import HOME, WORKSPACE
 
-
 # Name and value are the code's own, of any length; what a limit caused is said at the beginning or at the end.
 LONGEST_NAME = 200
 LOOKED_AT = 2000

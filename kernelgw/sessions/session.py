@@ -380,7 +380,8 @@ class Session:
             self._maybe_complete(execution)
 
     def _entered(self, execution: Execution | None, message: Message) -> None:
-        if execution is None or execution is not self._current:
+        # Once: code can say it again, and each time would cost an interrupt.
+        if execution is None or execution is not self._current or execution.entered:
             return
         execution.entered = True
         execution.execution_count = translate.count(message.content)

@@ -175,6 +175,14 @@ def test_a_thousand_requests(wire: Wire) -> None:
         assert wire.ask(b'{"op": "none"}')["error"] == "unknown_op"
 
 
+def test_answers_wait_for_a_gateway_that_is_late(wire: Wire) -> None:
+    """More than its socket has room for: the fork server keeps them, and keeps the connection."""
+    for number in range(500):
+        wire.sock.send(json.dumps({"op": "none", "seq": number}).encode())
+    answers = [json.loads(wire.sock.recv(LARGEST)) for _ in range(500)]
+    assert [answer["seq"] for answer in answers if "seq" in answer] == list(range(500))
+
+
 def test_an_empty_datagram(house: House) -> None:
     """Looks like the end of the stream; closing this one connection is fine, more is not."""
     path = house.gateway.data_dir / "run" / "default.sock"
