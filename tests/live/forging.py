@@ -1,4 +1,4 @@
-"""Code for a cell that speaks on its kernel's own sockets, past everything that runs there: `send(channel, messages)`."""
+"""Code for a cell that speaks on its kernel's own sockets, past all that runs there: `send(channel, messages)`."""
 
 from __future__ import annotations
 
