@@ -32,6 +32,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,8 @@ LISTENER_FD = 3
 # Without a gateway for this long, nobody is coming back for the kernels.
 ORPHAN_GRACE_S = 900.0
 LAST_WAIT_S = 2.0
+# Messages that may wait for a gateway that is slow to read.
+MOST_UNSENT = 10_000
 
 
 class ForkServer:
@@ -52,6 +55,7 @@ class ForkServer:
         self.listener = listener
         self.selector = selectors.DefaultSelector()
         self.clients: dict[int, socket.socket] = {}
+        self.unsent: dict[int, deque[dict[str, Any]]] = {}
         self.children = Children(self.selector, self.tell)
         self.stage = Stage()
         self.sandboxes: dict[str, sandboxes.Sandbox] = {}
@@ -86,6 +90,7 @@ class ForkServer:
         client, _address = self.listener.accept()
         client.setblocking(False)
         self.clients[client.fileno()] = client
+        self.unsent[client.fileno()] = deque()
         self.selector.register(client, selectors.EVENT_READ, self.serve)
 
     def serve(self, client: socket.socket) -> None:
@@ -117,13 +122,34 @@ class ForkServer:
             return {"ok": False, "error": "failed", "message": f"{type(error).__name__}: {error}"}
 
     def answer(self, client: socket.socket, message: dict[str, Any]) -> None:
-        try:
-            channel.send(client, message)
-        except OSError:
+        waiting = self.unsent.get(client.fileno())
+        if waiting is None:
+            return
+        waiting.append(message)
+        if len(waiting) == 1:
+            self.flush(client)
+        elif len(waiting) > MOST_UNSENT:
             # A gateway that does not read its socket is as good as gone; it asks again at its next hello.
             self.forget(client)
 
+    def flush(self, client: socket.socket) -> None:
+        """Sends what waits. While something does, no more requests are read from there."""
+        waiting = self.unsent.get(client.fileno())
+        try:
+            while waiting:
+                channel.send(client, waiting[0])
+                waiting.popleft()
+        except BlockingIOError:
+            self.selector.modify(client, selectors.EVENT_WRITE, self.flush)
+            return
+        except OSError:
+            self.forget(client)
+            return
+        if waiting is not None:
+            self.selector.modify(client, selectors.EVENT_READ, self.serve)
+
     def forget(self, client: socket.socket) -> None:
+        self.unsent.pop(client.fileno(), None)
         if self.clients.pop(client.fileno(), None) is None:
             return
         self.selector.unregister(client)

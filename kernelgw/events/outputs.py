@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,8 @@ class Outputs:
         self._dropped = 0
         self._dropped_any = False
         self._clear_next = False
+        # Called after each change; set once their execution is over, when changes are no longer expected.
+        self.changed: Callable[[], None] | None = None
 
     @property
     def size(self) -> int:
@@ -67,6 +69,7 @@ class Outputs:
             self.clear()
         item = Item(seq, kind, happening.data, happening.size, self)
         self._keep(item)
+        self._tell()
         return item
 
     def update(self, item: Item, happening: Happening) -> None:
@@ -75,6 +78,11 @@ class Outputs:
         item.size = happening.size
         item.data = {**item.data, "data": happening.data["data"], "metadata": happening.data["metadata"]}
         self._trim()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.changed is not None:
+            self.changed()
 
     def _keep(self, item: Item) -> None:
         room = self._head_size + item.size <= self.limit * HEAD_SHARE
@@ -114,6 +122,7 @@ class Outputs:
         self._head_size = self._tail_size = self._dropped = 0
         self._dropped_any = False
         self._clear_next = False
+        self._tell()
 
     def as_json(self) -> list[dict[str, Any]]:
         """nbformat outputs, each with the `seq` of its first event."""
@@ -141,7 +150,7 @@ class Outputs:
     def _items(self) -> Iterator[Item]:
         yield from self._head
         if self._dropped_any:
-            text = f"\n[{self._dropped:,} characters of output left out here: the limit is {self.limit:,}]\n"
+            text = f"\n[{self._dropped:,} bytes of output left out here: the limit is {self.limit:,}]\n"
             seq = self._tail[0].seq - 1 if self._tail else self._head[-1].seq + 1
             yield Item(seq, "output.stream", {"name": "stderr", "text": text}, len(text))
         yield from self._tail

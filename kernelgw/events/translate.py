@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -11,6 +13,9 @@ import orjson
 Content = Mapping[str, Any]
 # What a value takes in memory beside its text: an object and a place in its container.
 VALUE_BYTES = 64
+# Of an error, in characters; of the traceback all lines together, each counted with VALUE_BYTES.
+LONGEST_NAME, LONGEST_VALUE, LONGEST_LINE = 1 << 10, 64 << 10, 64 << 10
+LONGEST_TRACEBACK = 256 << 10
 TOO_DEEP = "[a value was left out: it is nested too deeply]"
 
 
@@ -22,10 +27,15 @@ class Happening(NamedTuple):
     size: int
 
 
+def weight(text: str) -> int:
+    """Bytes of memory that it takes, roughly: up to four for a character, and once it was sent its UTF-8 besides."""
+    return len(text) if text.isascii() else 2 * sys.getsizeof(text)
+
+
 def _stream(content: Content) -> Happening:
     text = _text(content.get("text"))
     name = "stderr" if content.get("name") == "stderr" else "stdout"
-    return Happening("output.stream", {"name": name, "text": text}, len(text))
+    return Happening("output.stream", {"name": name, "text": text}, weight(text))
 
 
 def _bundle(type_: str, content: Content) -> Happening:
@@ -35,7 +45,7 @@ def _bundle(type_: str, content: Content) -> Happening:
     display_id = _dict(content.get("transient")).get("display_id")
     if display_id is not None:
         data["display_id"] = str(display_id)
-        more += len(data["display_id"])
+        more += weight(data["display_id"])
     return Happening(type_, data, size + more)
 
 
@@ -58,24 +68,56 @@ def _clear(content: Content) -> Happening:
 
 
 def error(content: Content) -> dict[str, Any]:
-    """`{name, value, traceback}` from an error message or an error reply."""
+    """`{name, value, traceback}` from an error message or an error reply, each with its middle left out if long."""
     lines = content.get("traceback")
     return {
-        "name": _text(content.get("ename")),
-        "value": _text(content.get("evalue")),
-        "traceback": [_text(line) for line in lines] if isinstance(lines, list) else [],
+        "name": _shortened(_text(content.get("ename")), LONGEST_NAME),
+        "value": _shortened(_text(content.get("evalue")), LONGEST_VALUE),
+        "traceback": _short_traceback(lines) if isinstance(lines, list) else [],
     }
+
+
+def error_size(data: Mapping[str, Any]) -> int:
+    """Bytes that an error takes, roughly."""
+    return sum(map(weight, (data["name"], data["value"], *data["traceback"]))) + VALUE_BYTES * len(data["traceback"])
+
+
+def _shortened(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out here]\n{text[-half:]}"
+
+
+def _short_traceback(lines: list[Any]) -> list[str]:
+    head = _fitting(iter(lines))
+    tail = _fitting(islice(reversed(lines), len(lines) - len(head)))
+    left_out = len(lines) - len(head) - len(tail)
+    return [*head, *([f"[{left_out:,} lines left out here]"] if left_out else []), *reversed(tail)]
+
+
+def _fitting(lines: Iterator[Any]) -> list[str]:
+    """As many as half a traceback may hold."""
+    found: list[str] = []
+    room = LONGEST_TRACEBACK // 2
+    for line in lines:
+        text = _shortened(_text(line), LONGEST_LINE)
+        room -= len(text) + VALUE_BYTES
+        if room < 0:
+            break
+        found.append(text)
+    return found
 
 
 def _error(content: Content) -> Happening:
     data = error(content)
-    return Happening("output.error", data, sum(map(len, data["traceback"])) + len(data["name"]) + len(data["value"]))
+    return Happening("output.error", data, error_size(data))
 
 
 def _input(content: Content) -> Happening:
     prompt = _text(content.get("prompt"))
     data = {"prompt": prompt, "password": bool(content.get("password"))}
-    return Happening("input.requested", data, len(prompt))
+    return Happening("input.requested", data, weight(prompt))
 
 
 def _comm(action: str) -> Callable[[Content], Happening]:
@@ -157,9 +199,11 @@ def _encodable(values: dict[str, Any]) -> tuple[dict[str, Any], int]:
             try:
                 # Wrapped as deep as it will stand in an answer: the encoder's depth is limited.
                 text = orjson.dumps([[[[[[[[value]]]]]]]])
-                size += len(text) - 16 + VALUE_BYTES * (text.count(b",") + text.count(b"[") + text.count(b"{") - 8)
+                # One character makes all of its text four bytes wide; once sent, its UTF-8 stays beside it.
+                size += (len(text) - 16) * (1 if text.isascii() else 5)
+                size += VALUE_BYTES * (text.count(b",") + text.count(b"[") + text.count(b"{") - 8)
             except orjson.JSONEncodeError:
                 value = TOO_DEEP
         kept[name] = value
-        size += len(name) + (len(value) if isinstance(value, str) else 0)
+        size += weight(name) + (weight(value) if isinstance(value, str) else 0)
     return kept, size

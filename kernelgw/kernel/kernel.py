@@ -50,7 +50,7 @@ class Kernel:
         self.exited: Callable[[exits.Exit], None] = lambda _: None
         self.disconnected: Callable[[], None] = _nothing
         self.settled: Callable[[], None] = _nothing
-        self.interrupting: set[asyncio.Task[None]] = set()
+        self.interrupting: asyncio.Task[None] | None = None
         self._cut = False
         self.sealed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wanted: str | None = None
@@ -81,14 +81,14 @@ class Kernel:
     @property
     def free(self) -> bool:
         """Whether a next cell may be sent."""
-        return not self.ending and not self.interrupting
+        return not self.ending and self.interrupting is None
 
     def interrupt(self) -> None:
-        """Interrupts what runs. Until `interrupting` is empty again, and `settled` called, a next cell could be
-        hit in place of the one that was meant."""
-        task = asyncio.create_task(self._interrupt())
-        self.interrupting.add(task)
-        task.add_done_callback(self._interrupted)
+        """Interrupts what runs, once at a time. Until `interrupting` is None again, and `settled` called, a next
+        cell could be hit in place of the one that was meant."""
+        if self.interrupting is None:
+            self.interrupting = asyncio.create_task(self._interrupt())
+            self.interrupting.add_done_callback(self._interrupted)
 
     async def _interrupt(self) -> None:
         try:
@@ -99,10 +99,9 @@ class Kernel:
         except (KernelDidNotStart, TimeoutError, ConnectionError) as error:
             log.warning("kernel %s could not be interrupted: %s", self.id, error)
 
-    def _interrupted(self, task: asyncio.Task[None]) -> None:
-        self.interrupting.discard(task)
-        if not self.interrupting:
-            self.settled()
+    def _interrupted(self, _: asyncio.Task[None]) -> None:
+        self.interrupting = None
+        self.settled()
 
     def end(self, why: str) -> None:
         """Kills it and everything in its sandbox; `exited` follows."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from ..events.outputs import Outputs
+from ..events.translate import Happening, error_size, translate
 from ..kernel.wire import Message
 
 
@@ -55,6 +56,7 @@ class Execution:
     kept: int = 0
     stopping: Status | None = None
     timer: asyncio.TimerHandle | None = None
+    straggler: asyncio.TimerHandle | None = None
     _started: float | None = None
     _started_at: datetime | None = None
     _duration: float | None = None
@@ -84,13 +86,25 @@ class Execution:
         self.status = status
         if self._started is not None:
             self._duration = time.monotonic() - self._started
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        for timer in (self.timer, self.straggler):
+            if timer is not None:
+                timer.cancel()
+        self.timer = self.straggler = None
+        self.waiting_for_input = False
+        self.question = self.reply = None
         waiting, self._done = self._done, []
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+
+    def ask(self) -> Happening | None:
+        """The question comes by one socket, its place in the order of the outputs by another: it takes both."""
+        if self.question is None or not self.asked:
+            return None
+        question, self.question, self.asked = self.question, None, False
+        happening = translate("input_request", question.content)
+        self.waiting_for_input = happening is not None
+        return happening
 
     async def done(self) -> None:
         if not self.finished:
@@ -102,6 +116,10 @@ class Execution:
         if self._duration is None and self._started is not None:
             return time.monotonic() - self._started
         return self._duration
+
+    @property
+    def error_size(self) -> int:
+        return error_size(self.error) if self.error else 0
 
     def summary(self) -> dict[str, Any]:
         """The execution object without its outputs."""

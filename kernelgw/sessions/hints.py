@@ -7,18 +7,24 @@ from dataclasses import dataclass
 
 from ..sandbox.policy import HOME, WORKSPACE
 
+# Name and value are the code's own, of any length; what a limit caused is said at the beginning or at the end.
+LONGEST_NAME = 200
+LOOKED_AT = 2000
+
 
 @dataclass(frozen=True, slots=True)
 class _Hint:
     names: re.Pattern[str]
-    value: re.Pattern[str]
+    values: tuple[re.Pattern[str], ...]
     text: str
     online: bool | None = None
 
 
-def _hint(names: str, value: str, text: str, online: bool | None = None) -> _Hint:
-    """`online`: only in sessions that have a network, or only in those that have none."""
-    return _Hint(re.compile(names), re.compile(value, re.IGNORECASE), text, online)
+def _hint(names: str, value: str | tuple[str, ...], text: str, online: bool | None = None) -> _Hint:
+    """`value`: what it has to contain, each of several. `online`: only in sessions that have a network, or only in
+    those that have none."""
+    values = (value,) if isinstance(value, str) else value
+    return _Hint(re.compile(names), tuple(re.compile(each, re.IGNORECASE) for each in values), text, online)
 
 
 _NO_NETWORK = (
@@ -33,7 +39,8 @@ _BY_PROXY = (
     "A session reaches its hosts only through the proxy in HTTPS_PROXY, by HTTP and TLS: "
     "names are not resolved and addresses not reached without it."
 )
-_FETCHERS = r"\b(pip3?|uv|npm|npx|yarn|pnpm|curl|wget|git)\b.*returned non-zero exit status"
+_FETCHERS = (r"\b(pip3?|uv|npm|npx|yarn|pnpm|curl|wget|git)\b", r"returned non-zero exit status")
+_CONNECTING = r"(?=\w*Connect)\w+"
 _NOT_ALLOWED = 'The session may not reach this host: name it in "network": {"allow": [...]} when creating the session.'
 _PRIVATE = "The host leads to an address of a private network: only the operator can allow that, by --network-private."
 _FULL = (
@@ -48,11 +55,11 @@ _MEMORY = "The session's memory is used up: work on less data at once, or create
 _STDIN = 'Nobody is asked: run the cell with "stdin": true, and answer by POST …/input.'
 _KILLED = "A process of the session was killed, most often because its memory was used up: work on less data at once."
 _HINTS = (
-    _hint(r"gaierror|URLError|.*Connect.*|HTTPError|OSError|SSLError|.*Timeout", _UNREACHABLE, _NO_NETWORK, False),
+    _hint(rf"gaierror|URLError|{_CONNECTING}|HTTPError|OSError|SSLError|\w*Timeout", _UNREACHABLE, _NO_NETWORK, False),
     _hint("CalledProcessError", _FETCHERS, _NO_NETWORK, False),
     _hint(r"\w*Error", r"may not be reached: ", _PRIVATE),
     _hint(r"\w*Error", r"tunnel connection failed: 403|not among the hosts that this session may reach", _NOT_ALLOWED),
-    _hint(r"gaierror|URLError|.*Connect.*|OSError", _DIRECT, _BY_PROXY, True),
+    _hint(rf"gaierror|URLError|{_CONNECTING}|OSError", _DIRECT, _BY_PROXY, True),
     _hint("OSError", "read-only file system", f"Only {WORKSPACE}, {HOME} and /tmp can be written."),
     _hint("OSError", "no space left|quota exceeded", _FULL),
     _hint("OperationalError", "disk is full", _FULL),
@@ -68,9 +75,13 @@ _HINTS = (
 
 def hint(name: str, value: str, online: bool) -> str | None:
     """`name`, `value` of an exception; `online`: whether the session has any network."""
+    if len(name) > LONGEST_NAME:
+        return None
+    if len(value) > 2 * LOOKED_AT:
+        value = f"{value[:LOOKED_AT]}\n{value[-LOOKED_AT:]}"
     for each in _HINTS:
         if each.online is not None and each.online != online:
             continue
-        if each.names.fullmatch(name) and each.value.search(value):
+        if each.names.fullmatch(name) and all(pattern.search(value) for pattern in each.values):
             return each.text
     return None

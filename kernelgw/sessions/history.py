@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 from .execution import Execution
 
@@ -21,14 +22,25 @@ class History:
         self._forget_old()
 
     def completed(self, execution: Execution) -> None:
-        """Its outputs count from now on."""
-        execution.kept = execution.outputs.cost
+        """What it keeps counts from now on, and what it is given late."""
+        self._count(execution)
+        execution.outputs.changed = partial(self._changed, execution)
+
+    def _changed(self, execution: Execution) -> None:
+        self._count(execution)
+        self._forget_old()
+
+    def _count(self, execution: Execution) -> None:
+        self._kept -= execution.kept
+        execution.kept = execution.outputs.cost + execution.error_size
         self._kept += execution.kept
 
     def _forget_old(self) -> None:
-        while len(self.executions) > self._length or self._kept > self._size:
-            oldest = next(iter(self.executions.values()), None)
-            if oldest is None or not oldest.finished:
+        # The newest always stays, so that its caller finds it.
+        while len(self.executions) > 1 and (len(self.executions) > self._length or self._kept > self._size):
+            oldest = next(iter(self.executions.values()))
+            if not oldest.finished:
                 return
             del self.executions[oldest.id]
+            oldest.outputs.changed = None
             self._kept -= oldest.kept

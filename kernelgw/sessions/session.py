@@ -274,10 +274,11 @@ class Session:
     def _maybe_complete(self, execution: Execution) -> None:
         if execution.idle and execution.reply is not None:
             self._settle(execution)
-        elif self._current is execution:
-            self._loop.call_later(STRAGGLER_S, self._straggler, execution, self.log.last)
+        elif self._current is execution and execution.straggler is None:
+            execution.straggler = self._loop.call_later(STRAGGLER_S, self._straggler, execution, self.log.last)
 
     def _straggler(self, execution: Execution, seen: int) -> None:
+        execution.straggler = None
         if self._current is execution and self.log.last != seen:
             self._maybe_complete(execution)
         elif self._current is execution:
@@ -302,7 +303,6 @@ class Session:
         """Exactly once for each execution, and the last event that it has."""
         if execution.finished:
             return
-        execution.waiting_for_input = False
         execution.finish(status)
         self.touch()
         if self._current is execution:
@@ -310,7 +310,7 @@ class Session:
             if self.state is State.BUSY:
                 self._become(State.IDLE)
         self._history.completed(execution)
-        event = self.log.append("execution.completed", execution.summary(), execution.id)
+        event = self.log.append("execution.completed", execution.summary(), execution.id, execution.error_size)
         execution.last_seq = event.seq
         self._pump()
 
@@ -340,7 +340,7 @@ class Session:
         elif kind == "execute_input":
             self._entered(execution, message)
         elif kind == "input_request":
-            if execution is not None:
+            if execution is not None and execution is self._current:
                 execution.asked = True
                 self._ask(execution)
         else:
@@ -353,19 +353,14 @@ class Session:
             self._maybe_complete(execution)
 
     def on_input_request(self, message: Message) -> None:
-        if (execution := self._of(message)) is not None:
+        execution = self._of(message)
+        if execution is not None and execution is self._current:
             execution.question = message
             self._ask(execution)
 
     def _ask(self, execution: Execution) -> None:
-        """The question comes by one socket, its place in the order of the outputs by another: it takes both."""
-        if execution.question is None or not execution.asked or execution is not self._current:
-            return
-        happening = translate.translate("input_request", execution.question.content)
-        execution.question, execution.asked = None, False
-        if happening is not None:
-            execution.waiting_for_input = True
-            self.log.append(happening.type, happening.data, execution.id)
+        if (happening := execution.ask()) is not None:
+            self.log.append(happening.type, happening.data, execution.id, happening.size)
 
     def _of(self, message: Message) -> Execution | None:
         current = self._current
@@ -380,7 +375,8 @@ class Session:
             self._maybe_complete(execution)
 
     def _entered(self, execution: Execution | None, message: Message) -> None:
-        if execution is None or execution is not self._current:
+        # Once: code can say it again, and each time would cost an interrupt.
+        if execution is None or execution is not self._current or execution.entered:
             return
         execution.entered = True
         execution.execution_count = translate.count(message.content)

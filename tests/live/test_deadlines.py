@@ -8,6 +8,7 @@ import pytest
 
 from . import proc
 from .client import Event, House, Session, text, types
+from .forging import FORGING
 
 pytestmark = pytest.mark.live
 
@@ -218,3 +219,33 @@ def test_restart_of_a_session_without_kernel(session: Session) -> None:
     session.create()
     session.restart()
     assert session.value("print('on')") == "on\n"
+
+
+def test_a_cell_that_says_again_that_it_has_begun_is_interrupted_once(house: House) -> None:
+    session = house.session()
+    session.value(FORGING)
+    code = """
+import signal
+times = []
+before = signal.signal(signal.SIGINT, lambda *_: times.append(1))
+print("running", flush=True)
+while not times:
+    time.sleep(0.01)
+send("iopub", message("iopub", "execute_input", {"execution_count": 1}, this()) * 3000)
+print("said", flush=True)
+while not os.path.exists("go"):
+    time.sleep(0.01)
+signal.signal(signal.SIGINT, before)
+print(len(times))
+"""
+    with session.stream(code) as stream:
+        stream.until_text("running\n")
+        session.interrupt()
+        stream.until_text("said\n")
+        # Its kernel is asked for after all that the forged ones could have asked for.
+        neighbour = house.session()
+        assert neighbour.value("print('on')") == "on\n"
+        neighbour.restart()
+        assert neighbour.value("print('again')") == "again\n"
+        session.touch("go")
+        stream.until_text("1\n")

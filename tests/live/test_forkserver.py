@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +174,19 @@ def test_spare_descriptors(wire: Wire) -> None:
 def test_a_thousand_requests(wire: Wire) -> None:
     for _ in range(1000):
         assert wire.ask(b'{"op": "none"}')["error"] == "unknown_op"
+
+
+def test_answers_wait_for_a_gateway_that_is_late(wire: Wire) -> None:
+    """Asked until there is no room for more in either direction: all is answered once the answers are read."""
+    asked = 0
+    while select.select([], [wire.sock], [], 1)[1]:
+        wire.sock.send(json.dumps({"op": "none", "seq": asked}).encode())
+        asked += 1
+    answered: list[int] = []
+    while len(answered) < asked:
+        answer = json.loads(wire.sock.recv(LARGEST))
+        answered += [answer["seq"]] if "seq" in answer else []
+    assert answered == list(range(asked))
 
 
 def test_an_empty_datagram(house: House) -> None:

@@ -148,7 +148,7 @@ def test_an_update_does_not_change_the_event_that_was_told() -> None:
     assert told.data["data"] == {"text/plain": "old"}
 
 
-MARKER = re.compile(r"\n\[([\d,]+) characters of output left out here: the limit is ([\d,]+)\]\n")
+MARKER = re.compile(r"\n\[([\d,]+) bytes of output left out here: the limit is ([\d,]+)\]\n")
 
 
 def marked(found: Outputs) -> tuple[int, int]:

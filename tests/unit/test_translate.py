@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 import pytest
 
-from kernelgw.events.translate import TABLE, Happening, error, payload, translate
+from kernelgw.events.translate import (
+    LONGEST_NAME,
+    LONGEST_TRACEBACK,
+    LONGEST_VALUE,
+    TABLE,
+    VALUE_BYTES,
+    Happening,
+    error,
+    error_size,
+    payload,
+    translate,
+)
 
 # https://jupyter-client.readthedocs.io/en/stable/messaging.html
 IOPUB = (
@@ -87,7 +99,9 @@ def test_clear_output(content: dict[str, Any], wait: bool) -> None:
 
 def test_error() -> None:
     found = event("error", {"ename": "ValueError", "evalue": "no", "traceback": ["one", "two"]})
-    assert found == Happening("output.error", {"name": "ValueError", "value": "no", "traceback": ["one", "two"]}, 18)
+    assert found == Happening(
+        "output.error", {"name": "ValueError", "value": "no", "traceback": ["one", "two"]}, 18 + 2 * VALUE_BYTES
+    )
 
 
 @pytest.mark.parametrize("password", [True, False])
@@ -118,7 +132,7 @@ def test_a_comm_message_cannot_say_that_it_is_another_or_another_execution_s(msg
 def test_the_size_counts_the_payload() -> None:
     assert event("stream", {"text": "x" * 1000}).size == 1000
     assert event("display_data", {"data": {"a/b": "x" * 600, "application/json": {"k": "y" * 400}}}).size >= 1000
-    assert event("error", {"ename": "E", "evalue": "v" * 300, "traceback": ["t" * 700]}).size == 1001
+    assert event("error", {"ename": "E", "evalue": "v" * 300, "traceback": ["t" * 700]}).size == 1001 + VALUE_BYTES
     assert event("comm_msg", {"data": {"x": "y" * 1000}}).size >= 1000
     # Wherever it stands.
     assert event("display_data", {"data": {"x" * 1000: ""}}).size >= 1000
@@ -126,6 +140,55 @@ def test_the_size_counts_the_payload() -> None:
     assert event("display_data", {"metadata": {"a": {"b": "x" * 1000}}}).size >= 1000
     assert event("display_data", {"transient": {"display_id": "x" * 1000}}).size >= 1000
     assert event("error", {"ename": "x" * 1000}).size >= 1000
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "я", "中", "\U0001f600"])
+def test_text_counts_for_the_memory_that_it_takes(letter: str) -> None:
+    text = orjson.loads(orjson.dumps(letter + "a" * 100_000))
+    wide = orjson.loads(orjson.dumps(letter * 100_000))
+    for value in (text, wide):
+        assert event("stream", {"text": value}).size < 30 * len(value)
+        # What is sent keeps its UTF-8 beside it.
+        orjson.dumps(value)
+        most = sys.getsizeof(value) - 100
+        assert event("stream", {"text": value}).size >= most
+        assert event("input_request", {"prompt": value}).size >= most
+        assert event("display_data", {"data": {"text/plain": value}}).size >= most
+        assert event("display_data", {"data": {value: ""}}).size >= most
+        assert event("display_data", {"data": {"application/json": [value]}}).size >= most
+        assert event("display_data", {"data": {}, "transient": {"display_id": value}}).size >= most
+        found = event("error", {"ename": value, "evalue": value, "traceback": [value]})
+        assert found.size >= sum(map(sys.getsizeof, (found.data["name"], found.data["value"]))) - 200
+
+
+def test_a_long_error_keeps_its_beginning_and_its_end() -> None:
+    lines = [f"line {number} " + "x" * 1000 for number in range(10_000)]
+    found = error({"ename": "N" * 5000, "evalue": "first" + "v" * 1_000_000 + "last", "traceback": lines})
+    assert len(found["name"]) <= LONGEST_NAME + 100
+    assert len(found["value"]) <= LONGEST_VALUE + 100
+    assert found["value"].startswith("first")
+    assert found["value"].endswith("last")
+    assert "characters left out" in found["value"]
+    traceback = found["traceback"]
+    assert sum(map(len, traceback)) <= LONGEST_TRACEBACK
+    assert (traceback[0], traceback[-1]) == (lines[0], lines[-1])
+    (marker,) = (line for line in traceback if "left out" in line)
+    assert marker == f"[{len(lines) - len(traceback) + 1:,} lines left out here]"
+
+
+@pytest.mark.parametrize(
+    "lines", [["x" * 10_000_000], ["x" * 3_000_000, "y"], [""] * 1_000_000, [None] * 1_000_000, ["x" * 70_000] * 9]
+)
+def test_a_traceback_of_any_shape_has_a_size(lines: list[Any]) -> None:
+    found = error({"traceback": lines})
+    assert len(found["traceback"]) > 0
+    assert error_size(found) <= LONGEST_TRACEBACK + 1000
+    assert found["traceback"][-1][-10:] == (lines[-1] or "")[-10:]
+
+
+def test_a_traceback_that_fits_is_told_as_it_is() -> None:
+    lines = ["x" * 60_000, "", "y" * 100, "z" * 60_000, "end"]
+    assert error({"traceback": lines})["traceback"] == lines
 
 
 VALUES: tuple[Any, ...] = (

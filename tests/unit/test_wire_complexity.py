@@ -38,12 +38,32 @@ def test_too_many_values_are_refused(value: bytes) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["A" * 20_000_000, "1,2,3\n" * 1_500_000, "[{" * 2_000_000, '"' * 900_000, "\\" * 3_000_000, [1.5] * 500_000],
-    ids=["base64", "commas", "brackets", "quotes", "backslashes", "numbers"],
+    [
+        *("A" * 20_000_000, "1,2,3\n" * 1_500_000, "[{" * 2_000_000, '"' * 900_000, '",' * 5_000_000, "\\" * 3_000_000),
+        *('\\",[' * 2_000_000, [1.5] * 500_000, ['\\",[', "\\"] * 150_000),
+    ],
+    ids=["base64", "commas", "brackets", "quotes", "quotes, commas", "backslashes", "all", "numbers", "texts"],
 )
 def test_large_and_simple_is_read(value: object) -> None:
     content = orjson.dumps({"data": {"text/plain": value}, "metadata": {}})
     assert message(content).content["data"]["text/plain"] == value
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"," * 3_000_000 + b'\\"' * 1_500_000,
+        b"," * 3_000_000 + b'"' + b'\\"' * 1_500_000,
+        b"," * 3_000_000 + b'"' + b"\\" * 3_000_001,
+        b'"' + b'\\"' * 1_900_000 + b"," * 3_000_000,
+        b'{"a": "' + b"[" * 3_000_000,
+    ],
+    ids=["no text", "no end", "backslashes", "commas at the end", "brackets"],
+)
+def test_what_is_no_json_is_looked_at_once(content: bytes) -> None:
+    # Looked at from every quote to its end, the first would take hours.
+    with pytest.raises(Undecodable):
+        _ = message(content).content
 
 
 def test_headers_have_a_limit() -> None:
