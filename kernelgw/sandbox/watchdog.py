@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import stat
 import sys
 import time
@@ -30,6 +31,12 @@ DEEPEST = 256
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 TEMPORARY = ("tmp", "dev/shm", HOME.strip("/"))
 PROC = Path("/proc")
+# What a socket's buffer begins with (net.core.wmem_default, unless told otherwise), and stays with in a session.
+SOCKET_BYTES = 212992
+# A kernel has some by itself.
+FREE_SOCKETS = 32
+# Of TCP on the whole machine. Below it nobody's are added up, which takes some milliseconds.
+QUIET_TCP_BYTES = 16 << 20
 log = logging.getLogger("kernelgw.watchdog")
 
 
@@ -119,14 +126,14 @@ def _files_over(watched: Watched, folder: Path) -> bool:
 
 def memory(roots: tuple[int, ...], shared: int = 0, holder: int = 0) -> int:
     """Bytes of all processes that descend from `roots`, pages that several share counted once, and of the temporary
-    files in the sandbox of `holder`."""
+    files and the sockets in the sandbox of `holder`."""
     baseline = _status(shared).get("RssAnon", 0) if shared else 0
     own = mapped = 0
     for pid in family(roots):
         private, among = _memory_of(pid, baseline)
         own, mapped = own + private, mapped + among
     # A temporary file that is mapped is in both.
-    return own + max(mapped, temporary(holder) if holder else 0)
+    return own + max(mapped, temporary(holder) if holder else 0) + (sockets(holder) if holder else 0)
 
 
 def _memory_of(pid: int, baseline: int) -> tuple[int, int]:
@@ -151,6 +158,37 @@ def temporary(holder: int) -> int:
             continue
         total += (facts.f_blocks - facts.f_bfree) * facts.f_frsize + (facts.f_files - facts.f_ffree) * INODE_BYTES
     return total
+
+
+def sockets(holder: int) -> int:
+    """Bytes that the sockets of a sandbox may hold: what their buffers have room for, filled or not, as nothing tells
+    that of UNIX sockets; and what has grown into more than that, of TCP. Those that are on their way count too."""
+    net = PROC / str(holder) / "net"
+    try:
+        lines = (line.split() for line in (net / "sockstat").read_text().splitlines())
+        table = {words[0]: dict(zip(words[1::2], map(int, words[2::2]), strict=True)) for words in lines}
+        size = max(0, table["sockets:"]["used"] - FREE_SOCKETS) * _buffer_bytes()
+        if table["TCP:"]["mem"] * resource.getpagesize() > QUIET_TCP_BYTES:
+            size += sum(_queued(net / name) for name in ("tcp", "tcp6"))
+    except (OSError, KeyError):
+        return 0
+    return size
+
+
+def _buffer_bytes() -> int:
+    try:
+        return int((PROC / "sys/net/core/wmem_default").read_text())
+    except OSError:
+        return SOCKET_BYTES
+
+
+def _queued(table: Path) -> int:
+    """Bytes that were sent and not yet taken, and that came and were not yet read."""
+    try:
+        lines = table.read_text().splitlines()[1:]
+    except FileNotFoundError:
+        return 0
+    return sum(int(number, 16) for line in lines for number in line.split()[4].split(":"))
 
 
 def _status(pid: int) -> dict[str, int]:

@@ -57,7 +57,7 @@ def profile(rules: dict) -> dict:
             # With netlink for routes bubblewrap takes a sandbox's loopback up.
             allow(["socket"], [equals(0, U32, socket.AF_NETLINK), equals(2, U32, NETLINK_ROUTE)]),
             *groups(rules["group"]),
-            *itertools.chain.from_iterable(map(conditional, rules["conditional"])),
+            *itertools.chain.from_iterable(conditional(rule) for rule in rules["conditional"] if "only" not in rule),
         ],
     }
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kernelgw.sandbox import watchdog
-from kernelgw.sandbox.watchdog import NOTHING, Usage, Watchdog, Watched, family, memory, temporary, usage
+from kernelgw.sandbox.watchdog import NOTHING, Usage, Watchdog, Watched, family, memory, sockets, temporary, usage
 from tests.live import proc
 
 MB = 1 << 20
@@ -22,10 +22,12 @@ NEAR = 6 * MB
 
 
 @contextmanager
-def python(code: str) -> Iterator[int]:
+def python(code: str, *before: str) -> Iterator[int]:
     """A process that has done what it should, and then waits until nobody wants it any more."""
     code += "\nprint('up', flush=True)\ninput()\n"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*before, sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
         try:
@@ -123,6 +125,51 @@ def test_temporary_files_count_also_when_their_names_are_gone(monkeypatch: pytes
         file.flush()
         assert 29 * MB < temporary(os.getpid()) - before < 40 * MB
         assert memory((), holder=os.getpid()) >= temporary(os.getpid()) - NEAR
+
+
+ALONE = ("unshare", "--user", "--map-root-user", "--net")
+SOCKETS = """
+import socket
+def fill(socket):
+    socket.setblocking(False)
+    try:
+        while True: socket.send(bytes(65536))
+    except BlockingIOError: pass
+kept = []
+"""
+
+
+def test_sockets_count_as_what_their_buffers_have_room_for_wherever_they_are() -> None:
+    few = f"{SOCKETS}\nkept = [socket.socketpair() for _ in range({watchdog.FREE_SOCKETS // 2})]"
+    with python(few, *ALONE) as holder:
+        assert sockets(holder) == 0
+    many = f"""{few}
+kept += [socket.socketpair() for _ in range(100)]
+sent = socket.socketpair()
+socket.send_fds(kept[0][0], [b'x'], [each.fileno() for each in sent])
+for each in sent: each.close()
+for pair in kept: fill(pair[0])
+"""
+    with python(many, *ALONE) as holder:
+        assert sockets(holder) == 202 * int(Path("/proc/sys/net/core/wmem_default").read_text())
+        assert memory((), holder=holder) >= sockets(holder)
+
+
+def test_what_tcp_has_queued_counts_once_there_is_much() -> None:
+    serve = f"""{SOCKETS}
+import subprocess
+subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
+server = socket.create_server(('127.0.0.1', 0))
+"""
+    talk = f"""{serve}
+for _ in range(12):
+    kept.append(socket.create_connection(server.getsockname()))
+    kept.append(server.accept()[0])
+    fill(kept[-1])
+"""
+    with python(talk, *ALONE) as holder, python(serve, *ALONE) as other:
+        assert sockets(holder) > watchdog.QUIET_TCP_BYTES
+        assert sockets(other) == 0
 
 
 # Files -----------------------------------------------------------------------------------------------------------
