@@ -71,7 +71,7 @@ PR17 a crash leaves no core file and runs no handler of the host
 PR18 when its holder is killed a session ends, in words, alone
 NE01* no interface but loopback, no route
 NE02* neither the host nor another session answers
-NE03* no raw, packet, vsock, crypto or netfilter sockets
+NE03* no raw, packet, vsock, crypto or netlink sockets
 NE04* sockets of the host, abstract or by path, are not there
 NE05* names are not resolved, and that is said at once
 NE06 a server and a client within one session work

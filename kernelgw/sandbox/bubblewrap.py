@@ -43,8 +43,11 @@ ETC = MappingProxyType(
 # others may not read anyway are left alone, since each costs a mount.
 HIDDEN = (
     *("acpi", "asound", "cmdline", "config.gz", "diskstats", "interrupts", "kallsyms", "kcore", "key-users", "keys"),
-    *("latency_stats", "modules", "partitions", "sched_debug", "scsi", "timer_list"),
+    *("fs", "latency_stats", "modules", "partitions", "sched_debug", "scsi", "timer_list"),
 )
+# Bubblewrap covers /proc/sys only where whoever calls it may write the folder, and so not for us; but what belongs to
+# the sandbox's own ipc and pid namespaces is its user's to set. Not the whole of it in one: hosts mount things below.
+SETTINGS = ("/proc/sys/kernel", "/proc/sys/fs/mqueue")
 ETC_SHARED = ("ssl", "ca-certificates", "fonts", "localtime", "alternatives", "ld.so.cache", "mime.types")
 
 
@@ -99,7 +102,7 @@ def arguments(policy: Policy) -> Arguments:
         *("--uid", str(USER_ID), "--gid", str(USER_ID), "--hostname", "sandbox"),
         *("--ro-bind", "/usr", "/usr"),
         *_usr_merged(),
-        *("--proc", "/proc", *_hidden(), "--dev", "/dev"),
+        *("--proc", "/proc", *_hidden(), *_settings(), "--dev", "/dev"),
         *(part for tmpfs in policy.tmpfs for part in _sized(*tmpfs)),
     ]
     return Arguments(before, policy.binds, ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE])
@@ -118,6 +121,10 @@ def _hidden() -> list[str]:
         elif _readable_by_all(path):
             found += ["--ro-bind", "/dev/null", str(path)]
     return found
+
+
+def _settings() -> list[str]:
+    return [part for path in SETTINGS if Path(path).is_dir() for part in ("--ro-bind", path, path)]
 
 
 def _usr_merged() -> list[str]:

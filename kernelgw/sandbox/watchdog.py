@@ -6,14 +6,14 @@ Softer than either: between two looks a session can go past its limit. It then l
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
+import resource
 import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .policy import HOME
@@ -26,8 +26,17 @@ BLOCK = 512
 # What a file costs besides its content: as a part of the room that is allowed on a disk, and in a tmpfs, as memory.
 FILE_BYTES = 16 << 10
 INODE_BYTES = 1 << 10
+# Each takes a descriptor while what is below it is counted.
+DEEPEST = 256
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 TEMPORARY = ("tmp", "dev/shm", HOME.strip("/"))
 PROC = Path("/proc")
+# What a socket's buffer begins with (net.core.wmem_default, unless told otherwise), and stays with in a session.
+SOCKET_BYTES = 212992
+# A kernel has some by itself.
+FREE_SOCKETS = 32
+# Of TCP on the whole machine. Below it nobody's are added up, which takes some milliseconds.
+QUIET_TCP_BYTES = 16 << 20
 log = logging.getLogger("kernelgw.watchdog")
 
 
@@ -117,14 +126,14 @@ def _files_over(watched: Watched, folder: Path) -> bool:
 
 def memory(roots: tuple[int, ...], shared: int = 0, holder: int = 0) -> int:
     """Bytes of all processes that descend from `roots`, pages that several share counted once, and of the temporary
-    files in the sandbox of `holder`."""
+    files and the sockets in the sandbox of `holder`."""
     baseline = _status(shared).get("RssAnon", 0) if shared else 0
     own = mapped = 0
     for pid in family(roots):
         private, among = _memory_of(pid, baseline)
         own, mapped = own + private, mapped + among
     # A temporary file that is mapped is in both.
-    return own + max(mapped, temporary(holder) if holder else 0)
+    return own + max(mapped, temporary(holder) if holder else 0) + (sockets(holder) if holder else 0)
 
 
 def _memory_of(pid: int, baseline: int) -> tuple[int, int]:
@@ -149,6 +158,37 @@ def temporary(holder: int) -> int:
             continue
         total += (facts.f_blocks - facts.f_bfree) * facts.f_frsize + (facts.f_files - facts.f_ffree) * INODE_BYTES
     return total
+
+
+def sockets(holder: int) -> int:
+    """Bytes that the sockets of a sandbox may hold: what their buffers have room for, filled or not, as nothing tells
+    that of UNIX sockets; and what has grown into more than that, of TCP. Those that are on their way count too."""
+    net = PROC / str(holder) / "net"
+    try:
+        lines = (line.split() for line in (net / "sockstat").read_text().splitlines())
+        table = {words[0]: dict(zip(words[1::2], map(int, words[2::2]), strict=True)) for words in lines}
+        size = max(0, table["sockets:"]["used"] - FREE_SOCKETS) * _buffer_bytes()
+        if table["TCP:"]["mem"] * resource.getpagesize() > QUIET_TCP_BYTES:
+            size += sum(_queued(net / name) for name in ("tcp", "tcp6"))
+    except (OSError, KeyError):
+        return 0
+    return size
+
+
+def _buffer_bytes() -> int:
+    try:
+        return int((PROC / "sys/net/core/wmem_default").read_text())
+    except OSError:
+        return SOCKET_BYTES
+
+
+def _queued(table: Path) -> int:
+    """Bytes that were sent and not yet taken, and that came and were not yet read."""
+    try:
+        lines = table.read_text().splitlines()[1:]
+    except FileNotFoundError:
+        return 0
+    return sum(int(number, 16) for line in lines for number in line.split()[4].split(":"))
 
 
 def _status(pid: int) -> dict[str, int]:
@@ -185,34 +225,66 @@ def _children(pid: int) -> Iterator[int]:
 
 def usage(folder: Path) -> Usage:
     """Of what is below it: no link is followed, a file with several names has its size counted once. Stops when it
-    takes long. What lies so deep that no path leads to it is more than anybody may have."""
+    takes long. Folders in folders beyond DEEPEST are more than anybody may have.
+
+    From descriptor to descriptor, never by a path: meanwhile the session may put a link in place of any folder."""
     deadline = time.monotonic() + FILES_BUDGET_S
-    seen: set[tuple[int, int]] = set()
-    size = files = 0
-    waiting = [os.fspath(folder)]
-    while waiting:
+    count = _Count()
+    try:
+        # The way down to where the count is: each folder, and the names of those in it that are still to come.
+        trail = [(os.open(folder.parent, os.O_PATH | os.O_CLOEXEC), [folder.name])]
+    except OSError:
+        return NOTHING
+    try:
+        while trail:
+            place, names = trail[-1]
+            if not names:
+                os.close(trail.pop()[0])
+                continue
+            try:
+                inner = os.open(names.pop(), FOLDER, dir_fd=place)
+            except OSError:
+                continue
+            trail.append((inner, []))
+            # The first two are the folder itself and where it is.
+            if len(trail) - 2 > DEEPEST:
+                return Usage(sys.maxsize, count.files)
+            trail[-1][1].extend(count.add(inner))
+            if time.monotonic() > deadline:
+                log.info("a workspace has too many files to be counted; what was counted counts")
+                break
+    finally:
+        for place, _ in trail:
+            os.close(place)
+    return Usage(count.size, count.files)
+
+
+@dataclass
+class _Count:
+    """`seen`: device and inode of files with several names."""
+
+    size: int = 0
+    files: int = 0
+    seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def add(self, folder: int) -> list[str]:
+        """What is in an open folder. Returns the names of the folders among it."""
+        folders = []
         try:
-            entries = list(os.scandir(waiting.pop()))
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                return Usage(sys.maxsize, files)
-            continue
+            entries = list(os.scandir(folder))
+        except OSError:
+            return []
         for entry in entries:
-            files += 1
+            self.files += 1
             try:
                 facts = entry.stat(follow_symlinks=False)
-            except OSError as error:
-                if error.errno == errno.ENAMETOOLONG:
-                    return Usage(sys.maxsize, files)
+            except OSError:
                 continue
             if stat.S_ISDIR(facts.st_mode):
-                waiting.append(entry.path)
+                folders.append(entry.name)
             elif facts.st_nlink > 1:
-                if (facts.st_dev, facts.st_ino) in seen:
+                if (facts.st_dev, facts.st_ino) in self.seen:
                     continue
-                seen.add((facts.st_dev, facts.st_ino))
-            size += facts.st_blocks * BLOCK
-        if time.monotonic() > deadline:
-            log.info("a workspace has too many files to be counted; what was counted counts")
-            break
-    return Usage(size, files)
+                self.seen.add((facts.st_dev, facts.st_ino))
+            self.size += facts.st_blocks * BLOCK
+        return folders

@@ -57,6 +57,8 @@ class Filter:
                 for call in self.once(group["calls"]):
                     self.add(group["action"], call)
         for rule in rules["conditional"]:
+            if profile not in rule.get("only", rules["profiles"]):
+                continue
             for call in self.once(rule["calls"]):
                 self.add_conditional(call, rule)
 
@@ -71,7 +73,7 @@ class Filter:
     def action(self, word: str) -> int:
         if word == "allow":
             return seccomp.ALLOW
-        return self.refusal or seccomp.ERRNO(getattr(errno, word))
+        return self.refusal or seccomp.ERRNO(0 if word == "nothing" else getattr(errno, word))
 
     def add(self, word: str, call: str, *arguments: seccomp.Arg) -> None:
         # libseccomp refuses a rule that says what holds anyway.

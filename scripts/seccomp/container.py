@@ -12,6 +12,7 @@ import argparse
 import errno
 import itertools
 import json
+import socket
 import tomllib
 from pathlib import Path
 
@@ -22,6 +23,7 @@ TARGET = ROOT / "docker" / "seccomp.json"
 ARCHITECTURES = ("SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64")
 U32 = 0xFFFFFFFF
 KEYCTL_JOIN_SESSION_KEYRING = 1
+NETLINK_ROUTE = 0
 
 # By whom and for what. Each is refused to sessions, and none reaches past the container without a capability outside.
 BUILDING = {
@@ -52,8 +54,10 @@ def profile(rules: dict) -> dict:
             allow(sorted(BUILDING)),
             # A session gets a keyring of its own before it loses this call; nothing else is done with keyrings.
             allow(["keyctl"], [equals(0, U32, KEYCTL_JOIN_SESSION_KEYRING)]),
+            # With netlink for routes bubblewrap takes a sandbox's loopback up.
+            allow(["socket"], [equals(0, U32, socket.AF_NETLINK), equals(2, U32, NETLINK_ROUTE)]),
             *groups(rules["group"]),
-            *itertools.chain.from_iterable(map(conditional, rules["conditional"])),
+            *itertools.chain.from_iterable(conditional(rule) for rule in rules["conditional"] if "only" not in rule),
         ],
     }
 

@@ -79,7 +79,10 @@ FOR_ALL: dict[str, Probe] = {
         f"socket-{family}": Probe("NE03", "socket", errno.EAFNOSUPPORT, (family, NO_SUCH_TYPE, 0))
         for family in [0, *range(3, 10), *range(11, 16), *range(17, 46), 38 | 1 << 32]
     },
-    "netlink-netfilter": Probe("NE03", "socket", errno.EAFNOSUPPORT, (16, NO_SUCH_TYPE, 12)),
+    **{
+        f"netlink-{name}": Probe("NE03", "socket", errno.EOPNOTSUPP, (16, NO_SUCH_TYPE, protocol))
+        for name, protocol in {"route": 0, "diagnosis": 4, "audit": 9, "netfilter": 12, "generic": 16}.items()
+    },
     "sctp": Probe("NE03", "socket", errno.EAFNOSUPPORT, (2, 1, 132)),
     "socketpair": Probe("NE03", "socketpair", errno.EAFNOSUPPORT, (38, NO_SUCH_TYPE, 0, 0)),
 }
@@ -113,7 +116,6 @@ ALIKE_WITHOUT = frozenset() if has(*POWERS) else frozenset(FOR_ROOT)
 LET_THROUGH: dict[str, Probe] = {
     "ioctl": Probe("KS10", "ioctl", errno.EBADF, (-1, 0x541B, 0)),
     "unix": Probe("KS10", "socket", errno.EINVAL, (1, NO_SUCH_TYPE, 0)),
-    "route": Probe("KS10", "socket", errno.EINVAL, (16, NO_SUCH_TYPE, 0)),
     "tcp": Probe("KS10", "socket", 0, (2, 1, 6)),
     "udp": Probe("KS10", "socket", 0, (2, 2, 0)),
     "pair": Probe("KS10", "socketpair", errno.EFAULT, (1, NO_SUCH_TYPE, 0, 0)),

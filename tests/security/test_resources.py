@@ -108,6 +108,29 @@ for path in ('/dev/shm/a', '/dev/shm/b', '/home/user/a', '/home/user/b'):
 more = b'x' * (150 * {MB})
 import signal; signal.pause()
 """,
+    "sockets": f"""
+import os, signal, socket
+def fill():
+    kept = []
+    try:
+        while True:
+            pair = socket.socketpair()
+            kept += pair
+            for each in pair:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, {MB})
+                each.setblocking(False)
+                try:
+                    while True: each.send(bytes(65536))
+                except BlockingIOError:
+                    pass
+    except OSError:
+        signal.pause()
+for _ in range(40):
+    if os.fork() == 0:
+        fill()
+pid, status = os.wait()
+raise MemoryError(f'a child was ended by signal {{status}}')
+""",
     "nameless-files": f"""
 import os
 fds = []

@@ -66,7 +66,7 @@ def test_inside_it_is_an_ordinary_user_on_a_machine_without_a_name_of_its_own(be
 
 def test_of_the_host_there_is_what_is_declared_and_nothing_else(before: list[tuple[str, ...]]) -> None:
     declared = {"/usr", *(str(path) for path in (POLICY.workspace, POLICY.environment, POLICY.etc))}
-    declared |= {"/dev/null", *(str(path) for path, _ in POLICY.read_only)}
+    declared |= {"/dev/null", *bubblewrap.SETTINGS, *(str(path) for path, _ in POLICY.read_only)}
     # Where /bin and the like are directories of their own, as before the merge of /usr.
     declared |= {f"/{name}" for name in ("bin", "sbin", "lib", "lib64", "lib32") if not Path("/", name).is_symlink()}
     bound = {values[1] for values in before if values[0].endswith("bind")}
@@ -91,6 +91,15 @@ def test_only_the_workspace_is_bound_for_writing(before: list[tuple[str, ...]]) 
 def test_these_of_the_host_are_absent(before: list[tuple[str, ...]], name: str) -> None:
     sources = [values[1] for values in before if values[0] in ("--ro-bind", "--bind")]
     assert not [source for source in sources if source == f"/{name}" or source.startswith(f"/{name}/")]
+
+
+def test_settings_of_the_kernel_are_covered_in_the_new_proc(before: list[tuple[str, ...]]) -> None:
+    for path in ("/proc/sys/kernel", "/proc/sys/fs/mqueue"):
+        assert before.index(("--proc", "/proc")) < before.index(("--ro-bind", path, path))
+
+
+def test_what_proc_tells_of_file_systems_is_hidden(before: list[tuple[str, ...]]) -> None:
+    assert ("--tmpfs", "/proc/fs") in before
 
 
 def test_proc_and_dev_are_new_ones(before: list[tuple[str, ...]]) -> None:

@@ -109,6 +109,23 @@ say(error=error)
     assert facts(code.format("strict")) == {"error": errno.ENOSYS}
 
 
+def test_where_nothing_counts_buffers_they_keep_the_size_that_they_have() -> None:
+    code = """
+import socket
+seccomp.load(program({!r}))
+one, other = socket.socketpair()
+one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+asked = [one.getsockopt(socket.SOL_SOCKET, name) for name in (socket.SO_SNDBUF, socket.SO_RCVBUF, socket.SO_KEEPALIVE)]
+kept = [other.getsockopt(socket.SOL_SOCKET, name) for name in (socket.SO_SNDBUF, socket.SO_RCVBUF)]
+say(asked=asked, kept=kept)
+"""
+    free, held = facts(code.format("default")), facts(code.format("uncounted"))
+    assert free["asked"] == [16384, 16384, 1]
+    assert held["asked"] == [*held["kept"], 1]
+
+
 FOREIGN = {
     # i386's getpid, by its own door: mov eax, 20; int 0x80; ret. And x32's, which has bit 30 set.
     "i386": """

@@ -86,7 +86,7 @@ JUMPS: dict[int, Callable[[int, int], bool]] = {
 
 
 def action(word: str) -> int:
-    return ALLOW if word == "allow" else 0x50000 | getattr(errno, word)
+    return ALLOW if word == "allow" else 0x50000 | (0 if word == "nothing" else getattr(errno, word))
 
 
 def unconditional(profile: str) -> dict[str, int]:
@@ -176,7 +176,8 @@ def test_programs_decide_as_the_profile_says(profile: str, machine: str, numbers
 
 def check(program: bytes, profile: str, machine: str, numbers: Numbers) -> None:
     arch = AUDIT_ARCH[machine]
-    rules = {call: rule for rule in RULES["conditional"] for call in rule["calls"].split()}
+    mine = [rule for rule in RULES["conditional"] if profile in rule.get("only", PROFILES)]
+    rules = {call: rule for rule in mine for call in rule["calls"].split()}
     always = unconditional(profile)
     named = {number: name for name, number in numbers[machine].items()}
     for number in range(HIGHEST):

@@ -14,17 +14,20 @@ from pathlib import Path
 import pytest
 
 from kernelgw.sandbox import watchdog
-from kernelgw.sandbox.watchdog import NOTHING, Usage, Watchdog, Watched, family, memory, temporary, usage
+from kernelgw.sandbox.watchdog import NOTHING, Usage, Watchdog, Watched, family, memory, sockets, temporary, usage
+from tests.live import proc
 
 MB = 1 << 20
 NEAR = 6 * MB
 
 
 @contextmanager
-def python(code: str) -> Iterator[int]:
+def python(code: str, *before: str) -> Iterator[int]:
     """A process that has done what it should, and then waits until nobody wants it any more."""
     code += "\nprint('up', flush=True)\ninput()\n"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*before, sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
         try:
@@ -124,6 +127,51 @@ def test_temporary_files_count_also_when_their_names_are_gone(monkeypatch: pytes
         assert memory((), holder=os.getpid()) >= temporary(os.getpid()) - NEAR
 
 
+ALONE = ("unshare", "--user", "--map-root-user", "--net")
+SOCKETS = """
+import socket
+def fill(socket):
+    socket.setblocking(False)
+    try:
+        while True: socket.send(bytes(65536))
+    except BlockingIOError: pass
+kept = []
+"""
+
+
+def test_sockets_count_as_what_their_buffers_have_room_for_wherever_they_are() -> None:
+    few = f"{SOCKETS}\nkept = [socket.socketpair() for _ in range({watchdog.FREE_SOCKETS // 2})]"
+    with python(few, *ALONE) as holder:
+        assert sockets(holder) == 0
+    many = f"""{few}
+kept += [socket.socketpair() for _ in range(100)]
+sent = socket.socketpair()
+socket.send_fds(kept[0][0], [b'x'], [each.fileno() for each in sent])
+for each in sent: each.close()
+for pair in kept: fill(pair[0])
+"""
+    with python(many, *ALONE) as holder:
+        assert sockets(holder) == 202 * int(Path("/proc/sys/net/core/wmem_default").read_text())
+        assert memory((), holder=holder) >= sockets(holder)
+
+
+def test_what_tcp_has_queued_counts_once_there_is_much() -> None:
+    serve = f"""{SOCKETS}
+import subprocess
+subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
+server = socket.create_server(('127.0.0.1', 0))
+"""
+    talk = f"""{serve}
+for _ in range(12):
+    kept.append(socket.create_connection(server.getsockname()))
+    kept.append(server.accept()[0])
+    fill(kept[-1])
+"""
+    with python(talk, *ALONE) as holder, python(serve, *ALONE) as other:
+        assert sockets(holder) > watchdog.QUIET_TCP_BYTES
+        assert sockets(other) == 0
+
+
 # Files -----------------------------------------------------------------------------------------------------------
 
 
@@ -179,18 +227,62 @@ def test_empty_files_count_as_files(tmp_path: Path) -> None:
     assert not found.exceeds(2000 * watchdog.FILE_BYTES)
 
 
-def test_what_lies_too_deep_to_be_named_is_too_much(tmp_path: Path) -> None:
-    """Made step by step, as code that hides files would."""
-    place = os.open(tmp_path, os.O_RDONLY)
-    name = "d" * 200
-    for _ in range(25):
+def nested(top: Path, name: str, depth: int) -> None:
+    """Made step by step, as code that hides files would. In the last one is a file."""
+    place = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
         os.mkdir(name, dir_fd=place)
         inner = os.open(name, os.O_RDONLY, dir_fd=place)
         os.close(place)
         place = inner
+    file = os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=place)
+    os.write(file, os.urandom(2 * MB))
+    os.close(file)
     os.close(place)
+
+
+def test_what_lies_deeper_than_a_path_can_say_counts(tmp_path: Path) -> None:
+    nested(tmp_path, "d" * 200, 25)
+    found = usage(tmp_path)
+    subprocess.run(["rm", "-rf", str(tmp_path / ("d" * 200))], check=True)
+    assert found.files == 26
+    assert 2 * MB <= found.size < 3 * MB
+
+
+def test_folders_in_more_folders_than_anybody_needs_are_too_much(tmp_path: Path) -> None:
+    before = proc.open_fds(os.getpid())
+    nested(tmp_path, "d", watchdog.DEEPEST + 1)
     assert usage(tmp_path).exceeds(1 << 50)
-    subprocess.run(["rm", "-rf", str(tmp_path / name)], check=True)
+    assert 2 * MB <= usage(tmp_path / "d").size < 4 * MB
+    assert proc.open_fds(os.getpid()) == before
+
+
+@pytest.mark.prop("FS02")
+@pytest.mark.parametrize("swaps", [False, True])
+def test_a_link_that_takes_a_folder_s_place_meanwhile_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swaps: bool
+) -> None:
+    """The session acts when both folders have been found to be folders and one of them is about to be listed."""
+    inside, outside, away = (tmp_path / name for name in ("inside", "outside", "away"))
+    for folder in (inside, outside, away, inside / "a", inside / "b"):
+        folder.mkdir()
+    for name in ("a", "b"):
+        write(inside / name / "small", MB)
+    write(outside / "big", 9 * MB)
+    really, listed = os.scandir, []
+
+    def scandir(place: int | str) -> Iterator[os.DirEntry[str]]:
+        listed.append(place)
+        if swaps and len(listed) == 2:
+            for name in ("a", "b"):
+                (inside / name).rename(away / name)
+                (inside / name).symlink_to(outside)
+        return really(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = usage(inside)
+    assert len(listed) == (2 if swaps else 3)
+    assert MB * (1 if swaps else 2) <= found.size < 3 * MB
 
 
 def test_counting_ends_when_it_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

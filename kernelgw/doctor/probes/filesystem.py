@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import subprocess
@@ -98,7 +99,9 @@ def mounts_name_nobody(expected: tools.Expected) -> str | None:
 
 
 def kernel_settings_cannot_be_changed(expected: tools.Expected) -> str | None:
-    for path in ("/proc/sys/kernel/hostname", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger"):
+    """None of those that are for the whole machine, and none of those that each namespace has of its own."""
+    below = (os.path.join(folder, name) for folder, _, names in os.walk("/proc/sys") for name in names)
+    for path in itertools.chain(("/proc/sysrq-trigger",), below):
         try:
             os.close(os.open(path, os.O_WRONLY))
         except OSError:
@@ -116,7 +119,7 @@ def proc_tells_nothing_of_the_host(expected: tools.Expected) -> str | None:
                     told.append(name)
         except OSError:
             continue
-    for name in ("acpi", "scsi", "asound"):
+    for name in ("acpi", "scsi", "asound", "fs"):
         try:
             if os.listdir(f"/proc/{name}"):
                 told.append(name)

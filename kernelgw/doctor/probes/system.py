@@ -34,7 +34,8 @@ def nobody_outside_answers(expected: tools.Expected) -> str | None:
 
 
 def no_other_kinds_of_sockets(expected: tools.Expected) -> str | None:
-    kinds = {"packet": (17, 3, 0), "vsock": (40, 1, 0), "alg": (38, 5, 0), "netfilter": (16, 3, 12), "raw": (2, 3, 1)}
+    kinds = {"packet": (17, 3, 0), "vsock": (40, 1, 0), "alg": (38, 5, 0), "raw": (2, 3, 1)}
+    kinds |= {"netlink": (16, 3, 0), "netfilter": (16, 3, 12)}
     for name, (family, kind, protocol) in kinds.items():
         try:
             socket.socket(family, kind, protocol).close()
