@@ -102,6 +102,7 @@ def variables(environment: Environment, home: str, sandboxed: bool, network: str
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": "/tmp/matplotlib" if sandboxed else f"{home}/.matplotlib",
         "PLOTLY_RENDERER": "plotly_mimetype",
+        **({"NODE_OPTIONS": "--require /etc/node-networks.js"} if sandboxed else {}),
         **(_network(environment, network) if sandboxed else {}),
         **environment.variables,
     }

@@ -26,6 +26,19 @@ NAMESPACES = (
 )
 
 PASSWD = f"user:x:{USER_ID}:{USER_ID}:user:{HOME}:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
+# Node asks by netlink, which sessions have not, and programs that only want to print an address die of its error.
+NODE_NETWORKS = """const os = require("os");
+const ask = os.networkInterfaces;
+const loopback = { address: "127.0.0.1", netmask: "255.0.0.0", family: "IPv4", internal: true, cidr: "127.0.0.1/8" };
+os.networkInterfaces = () => {
+  try {
+    return ask();
+  } catch {
+    return { lo: [{ ...loopback, mac: "00:00:00:00:00:00" }] };
+  }
+};
+require("module").syncBuiltinESMExports();
+"""
 ETC = MappingProxyType(
     {
         "passwd": PASSWD,
@@ -37,6 +50,7 @@ ETC = MappingProxyType(
         # Filled for sessions that may install packages.
         "pip.conf": "",
         "npmrc": "",
+        "node-networks.js": NODE_NETWORKS,
     }
 )
 # Of /proc, besides what bubblewrap makes read-only itself: what tells of the host and helps no session. Those that

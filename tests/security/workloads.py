@@ -224,6 +224,12 @@ print('worked')
 
 NODE = MappingProxyType(
     {
+        "addresses": """
+import('os').then(({ networkInterfaces, default: os }) => {
+  const found = [networkInterfaces(), os.networkInterfaces(), require('os').networkInterfaces()]
+  console.log(found.every((each) => each.lo[0].address === '127.0.0.1') ? 'worked' : found)
+})
+""",
         "workers": """
 const { Worker } = require('worker_threads')
 const worker = new Worker(`require('worker_threads').parentPort.postMessage(6 * 7)`, { eval: true })
