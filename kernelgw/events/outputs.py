@@ -124,6 +124,12 @@ class Outputs:
         self._clear_next = False
         self._tell()
 
+    def release(self) -> None:
+        """They are shown as they are, and no update finds them: what holds them is all that keeps them in memory."""
+        self.changed = None
+        for item in (*self._head, *self._tail):
+            item.owner = None
+
     def as_json(self) -> list[dict[str, Any]]:
         """nbformat outputs, each with the `seq` of its first event."""
         return list(self._merged())

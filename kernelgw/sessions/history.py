@@ -42,5 +42,5 @@ class History:
             if not oldest.finished:
                 return
             del self.executions[oldest.id]
-            oldest.outputs.changed = None
+            oldest.outputs.release()
             self._kept -= oldest.kept

@@ -8,6 +8,7 @@ import pytest
 
 from tests.live import proc
 from tests.live.client import JSON, House, displays, text
+from tests.live.forging import FORGING
 from tests.live.gateway import Gateway
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
@@ -50,6 +51,26 @@ FLOODS = {
     "updates": "h = display('h', display_id=True)\nfor n in range(300): h.update({'text/plain': x}, raw=True)",
     "clears": "for n in range(20_000): clear_output(); show({'text/plain': 'c'})",
     "errors": "for n in range(300): get_ipython().showtraceback((type(x[:99], (Exception,), {}), Exception(x), None))",
+}
+# Each is forged for every one of `ids`, executions that are over.
+LATE = {
+    "text": """
+wide = chr(0x1F600) + "a" * 2_000_000
+for each in ids:
+    for _ in range(3):
+        send("iopub", message("iopub", "stream", {"name": "stdout", "text": wide}, each))
+""",
+    "questions": """
+for each in ids:
+    send("stdin", message("stdin", "input_request", b"B" * (16 << 20), each))
+    send("iopub", message("iopub", "input_request", {}, each))
+""",
+}
+# Each would have been searched, or counted, for hours.
+SLOW = {
+    "a value": "raise type('CalledProcessError', (Exception,), {})('pip ' * 1_000_000)",
+    "a name": "raise type('Connect' * 200_000 + chr(10), (Exception,), {})('x')",
+    "no json": """send("iopub", message("iopub", "stream", b"," * 3_000_000 + b'\\\\"' * 1_500_000, this()))""",
 }
 SETTING = """
 import sys
@@ -136,3 +157,24 @@ def test_deep_json_is_left_out(gateway: Gateway, house: House, depth: int) -> No
     with session.follow(execution["id"]) as stream:
         stream.until_text("after")
         stream.until("execution.completed")
+
+
+@pytest.mark.prop("OU03")
+@pytest.mark.parametrize("name", LATE)
+def test_what_comes_for_executions_that_are_over_is_capped_too(gateway: Gateway, house: House, name: str) -> None:
+    session = house.session()
+    session.run(FORGING)
+    ids = [session.run(str(number))["id"] for number in range(12)]
+    before = proc.resident_bytes(gateway.pid)
+    assert session.run(f"ids = {ids!r}\n{LATE[name]}\nprint('END')", timeout_s=100)["status"] == "completed"
+    assert proc.resident_bytes(gateway.pid) - before < GROWTH
+    assert session.value("print('goes on')") == "goes on\n"
+
+
+@pytest.mark.prop("OU03")
+@pytest.mark.parametrize("name", SLOW)
+def test_what_was_made_to_be_looked_at_for_long_holds_nobody_up(house: House, name: str) -> None:
+    session = house.session()
+    session.run(FORGING)
+    assert session.run(SLOW[name])["status"] == ("completed" if name == "no json" else "failed")
+    assert house.session().value("print('goes on')") == "goes on\n"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
+from weakref import ref
 
 from kernelgw.events.outputs import Item, Outputs, update
 from kernelgw.events.translate import Happening, translate
@@ -42,6 +44,20 @@ def test_late_outputs_count() -> None:
     # What is no longer kept counts no more, whatever it is still given.
     executions[0].outputs.apply(2, happening("stream", {"text": "x" * 90_000}))
     assert executions[-1].id in history.executions
+
+
+def test_what_is_not_kept_is_freed_at_once() -> None:
+    history = History(1, LIMIT)
+    execution = finished(history)
+    execution.outputs.apply(1, happening("stream", {"text": "x"}))
+    gone = ref(execution.outputs)
+    del execution
+    gc.disable()
+    try:
+        finished(history)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_displays_that_grow_late_count() -> None:
