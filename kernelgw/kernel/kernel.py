@@ -55,6 +55,7 @@ class Kernel:
         self.sealed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wanted: str | None = None
         self._oom_kills = exits.host_oom_kills()
+        self._told_kills = 0
         self._crash_log = b""
         self._log_fd = -1
         self._listeners: Listeners | None = None
@@ -194,6 +195,13 @@ class Kernel:
         if self.group is not None and self.group.counts_memory:
             return self.group.oom_kills(), True
         return exits.host_oom_kills() - self._oom_kills, False
+
+    def killed_for_memory(self) -> int:
+        """How many of the session's programs were, since this was last asked, and the kernel lived on."""
+        if self.group is None or not self.group.counts_memory:
+            return 0
+        before, self._told_kills = self._told_kills, self.group.oom_kills()
+        return self._told_kills - before
 
     async def _clear_group(self) -> None:
         """Once everything in it has ended. Without a sandbox, what the code has started is ended here."""

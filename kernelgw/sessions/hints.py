@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ..events.translate import Happening
 from ..sandbox.policy import HOME, WORKSPACE
 
 # Name and value are the code's own, of any length; what a limit caused is said at the beginning or at the end.
@@ -85,3 +86,10 @@ def hint(name: str, value: str, online: bool) -> str | None:
         if each.names.fullmatch(name) and all(pattern.search(value) for pattern in each.values):
             return each.text
     return None
+
+
+def ended_for_memory(count: int) -> Happening:
+    """For a cell that may know nothing of it: a pool of processes for one starts others in their place, and waits."""
+    programs = "a program of the session was" if count == 1 else f"{count} programs of the session were"
+    text = f"kernelgw: memory was used up, and {programs} ended for it. {_MEMORY}\n"
+    return Happening("output.stream", {"name": "stderr", "text": text}, len(text))

@@ -22,7 +22,7 @@ from ..kernel.kernel import Kernel
 from ..kernel.wire import Message
 from ..sandbox.workspaces import Workspace
 from .execution import Execution, Status
-from .hints import hint
+from .hints import ended_for_memory, hint
 from .history import History
 from .lifecycle import WITHOUT_KERNEL, State, move
 from .plan import Plan
@@ -293,6 +293,8 @@ class Session:
         if translate.leaves(reply) and self.kernel is not None:
             execution.state_lost = True
             self.kernel.leaves()
+        if self.kernel is not None and (killed := self.kernel.killed_for_memory()):
+            self._recorder.output(execution, ended_for_memory(killed))
         failed = reply.get("status") != "ok"
         if failed:
             execution.error = translate.error(reply)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.security.matrix import usable
+
 from .client import JSON, House, Session, text
 
 pytestmark = pytest.mark.live
@@ -142,6 +144,23 @@ def test_memory(make_house: Callable[..., House]) -> None:
     assert execution["status"] in ("failed", "killed")
     assert execution["error"]["name"] in ("MemoryError", "KernelDied")
     assert session.value("small = None; print('on')") == "on\n"
+
+
+@pytest.mark.skipif(
+    not (usable("v1") or usable("v2")), reason="no cgroup counts memory here, so the kernel itself ends"
+)
+def test_programs_that_were_ended_for_memory_are_told(make_house: Callable[..., House]) -> None:
+    """The cell itself may notice nothing."""
+    session = make_house(memory_bytes=600 << 20).session()
+    session.value("kept = 1")
+    hungry = (
+        "import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', 'b = bytearray(900 << 20)']).returncode)"
+    )
+    execution = session.run(hungry, timeout_s=40)
+    assert (execution["status"], text(execution)) == ("completed", "-9\n")
+    assert text(execution, "stderr").startswith("kernelgw: memory was used up, and a program of the session was ended")
+    quiet = session.run("print(kept)")
+    assert (text(quiet), text(quiet, "stderr")) == ("1\n", "")
 
 
 def test_death_is_told_in_the_json_answer_too(session: Session) -> None:
