@@ -204,13 +204,14 @@ class Kernel:
         return self._told_kills - before
 
     async def _clear_group(self) -> None:
-        """Once everything in it has ended. Without a sandbox, what the code has started is ended here."""
+        """Once everything in it has ended. Without a sandbox what the code has started is ended here, and without the
+        fork server what it was in the middle of building: that would keep every session's files mounted."""
         group, self.group = self.group, None
         if group is None:
             return
-        if not self.sandboxed:
-            group.kill()
         for _ in range(GROUP_TRIES):
+            if not self.sandboxed or not self.server.alive:
+                group.kill()
             if group.remove():
                 return
             await asyncio.sleep(GROUP_PAUSE_S)

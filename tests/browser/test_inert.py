@@ -184,11 +184,13 @@ def test_pages_of_others_cannot_call(new_context: NewContext, nowhere: str, else
       return results;
     }"""
     results = stranger.evaluate(attempt, [target, TOKEN])
-    # Every one of them went out, as below; the browser gives none of the answers away.
+    # They went out, as below; the browser gives none of the answers away.
     assert results == dict.fromkeys(("simple", "opaque", "preflight", "query", "read"), "TypeError")
     form = f"<form method=post enctype=text/plain action='{target}/executions?token={TOKEN}'>"
     stranger.set_content(f'{form}<input name=\'{{"code": "1", "x": "\' value=\'"}}\'></form>')
     stranger.evaluate("document.forms[0].submit()")
     expect(stranger.locator("body")).to_contain_text("origin_not_allowed")
     assert house.client.get("/v1/sessions/forged").status_code == 404
-    assert len([path for path in elsewhere.asked() if "forged" in path]) >= 5
+    # A browser may give up one that it would send on a connection that was just closed for the one before.
+    session = "/v1/sessions/forged"
+    assert {session, f"{session}/executions", f"{session}/executions?token={TOKEN}"} <= set(elsewhere.asked())

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(240)]
 PYTHON, NODE = "iniconfig", "is-number"
 # Less than pip's or npm's own retries take, and than what their timeouts are set to.
 AT_ONCE_S = 60
-NO_NETWORK = "kernelgw: this session has no network. Create it with"
+NO_NETWORK = "kernelgw: this session has no network. End it and create it with"
 NOT_ALLOWED = "kernelgw: this session may not reach that host. Name it in"
 USE_NODE = f"node -e \"console.log('five', require('{NODE}')(5))\""
 
