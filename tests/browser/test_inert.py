@@ -192,5 +192,6 @@ def test_pages_of_others_cannot_call(new_context: NewContext, nowhere: str, else
     expect(stranger.locator("body")).to_contain_text("origin_not_allowed")
     assert house.client.get("/v1/sessions/forged").status_code == 404
     # A browser may give up one that it would send on a connection that was just closed for the one before.
-    session = "/v1/sessions/forged"
-    assert {session, f"{session}/executions", f"{session}/executions?token={TOKEN}"} <= set(elsewhere.asked())
+    asked = [path for path in elsewhere.asked() if "forged" in path]
+    assert f"/v1/sessions/forged/executions?token={TOKEN}" in asked
+    assert len(asked) >= 3
