@@ -23,7 +23,7 @@ import httpx
 import pytest
 
 from tests.live import proc
-from tests.live.client import JSON, House, Session, problem
+from tests.live.client import JSON, House, Session, problem, text
 from tests.live.gateway import Client, Gateway
 
 from . import matrix
@@ -162,7 +162,13 @@ def test_memory_ends_at_the_limit_with_the_reason(
     else:
         assert ended_for_memory(execution), (execution["status"], execution["error"])
         assert bomb != "children" or execution["status"] == "killed" or "signal 9" in execution["error"]["value"]
-    assert session.value("print('again')") == "again\n"
+    again = session.run("print('again')")
+    if again["status"] == "killed":
+        # What an exception left in variables was still too much for the watchdog.
+        assert world.configuration.cgroups == "none"
+        assert ended_for_memory(again)
+        again = session.run("print('again')")
+    assert text(again) == "again\n"
 
 
 @pytest.mark.prop("RS01")
@@ -538,7 +544,9 @@ def test_a_folder_is_full_at_its_limit(world: World, session: Session, neighbour
         assert error == 28
         assert abs(written - size) <= MB
         assert "full" in session.run(f"open('{folder}/more', 'wb').write(bytes({2 * MB}))")["error"]["hint"]
-        session.value(f"import glob; [os.remove(path) for path in glob.glob('{folder}/*[0-9]')]")
+        session.value(
+            f"import glob; [os.remove(path) for path in glob.glob('{folder}/*[0-9]') if os.path.isfile(path)]"
+        )
         session.run(f"import os; os.remove('{folder}/more')")
         assert session.value(f"print(open('{folder}/more', 'wb').write(bytes({MB})))") == f"{MB}\n"
     assert stored(data) - before <= size + 4 * MB
