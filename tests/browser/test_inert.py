@@ -191,5 +191,5 @@ def test_pages_of_others_cannot_call(new_context: NewContext, nowhere: str, else
     stranger.evaluate("document.forms[0].submit()")
     expect(stranger.locator("body")).to_contain_text("origin_not_allowed")
     assert house.client.get("/v1/sessions/forged").status_code == 404
-    # The form's answer, above, shows that such requests get there; a browser may give up others after a closed connection.
+    # The form was answered, so such requests get there; a browser may give up others after a closed connection.
     assert any("forged" in path for path in elsewhere.asked())
