@@ -59,6 +59,8 @@ class Seal:
 
 def prepare(seal: Seal, sandboxed: bool) -> None:
     """Joins the session's cgroups and becomes its uid: all that can be done before there is a sandbox."""
+    default_signals()
+    linux.plain_personality()
     for path in seal.groups:
         # First of all: memory charged before stays with whoever had it then.
         with open(path, "w") as file:
@@ -135,8 +137,6 @@ def seal(spec: Seal, fds: list[int]) -> None:
     os.setsid()
     os.chdir(spec.cwd)
     os.umask(spec.umask)
-    linux.plain_personality()
-    default_signals()
     if spec.nice:
         os.nice(spec.nice)
     if spec.pid is not None:
