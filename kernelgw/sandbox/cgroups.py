@@ -28,6 +28,7 @@ SOCKETS_SHARE = 16
 # The leaf that the gateway itself moves into: v2 lets a group have processes or groups with limits, not both.
 LEAF = "gateway"
 SWEEP_S = 2.0
+LARGEST_TABLE = 4096
 log = logging.getLogger("kernelgw.cgroups")
 
 
@@ -60,12 +61,10 @@ class Group:
             for controller, folder in self.folders.items()
             for name, value in _values(self.kind, controller, limits).items()
         ]
-        # Swap accounting and the like are there or not.
-        there = [(path, value) for path, value in wanted if path.exists()]
         # Of v1's two limits on memory one may never be below the other: raised, they can be set in one order only.
-        refused = [(path, value) for path, value in there if not _written(path, value)]
+        refused = [(path, value) for path, value in wanted if not _written(path, value)]
         for path, value in refused:
-            path.write_text(value)
+            _write(path, value)
 
     def oom_kills(self) -> int:
         """Processes of this session that were killed for memory."""
@@ -287,9 +286,21 @@ def _usable_v1(here: Path, name: str) -> Path:
     return parent
 
 
+def _write(path: Path, value: str) -> None:
+    """Every session waits for several of these, and each cell's end for one of the next: without layers between."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
+
+
 def _written(path: Path, value: str) -> bool:
     try:
-        path.write_text(value)
+        _write(path, value)
+    except FileNotFoundError:
+        # Swap accounting and the like are there or not.
+        return True
     except OSError:
         return False
     return True
@@ -297,9 +308,15 @@ def _written(path: Path, value: str) -> bool:
 
 def _table(path: Path) -> dict[str, int]:
     try:
-        pairs = (line.split() for line in path.read_text().splitlines())
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return {}
+    try:
+        pairs = (line.split() for line in os.read(fd, LARGEST_TABLE).decode().splitlines())
+    except OSError:
+        return {}
+    finally:
+        os.close(fd)
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
 
 

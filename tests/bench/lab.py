@@ -22,8 +22,12 @@ def make_system(name: str) -> System:
         case "kernelgw_cold":
             return Gateway(name, pool_size=0)
         case "kernelgw_bare":
-            return Gateway(name, isolation="none", cgroups="none")
+            return Gateway(name, isolation="none")
         case "kernelgw_bare_cold":
+            return Gateway(name, pool_size=0, isolation="none")
+        case "kernelgw_free":
+            return Gateway(name, isolation="none", cgroups="none")
+        case "kernelgw_free_cold":
             return Gateway(name, pool_size=0, isolation="none", cgroups="none")
         case "raw":
             return Raw(environment("raw"))

@@ -1,15 +1,16 @@
 """What isolation costs, beside the same gateway without any; what a hostile session costs its neighbours; what is left.
 
-All in pairs that follow one another, since the machine's own mood changes more than what is measured: the samples are
-differences and ratios of such pairs.
+All in rows of what follows one another, since the machine's own mood changes more than what is measured: the samples
+are differences and ratios within such rows.
 """
 
 import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tests.bench.lab import Lab, say
 from tests.bench.model import OURS, Record, Scenario, Target, summarize
@@ -33,21 +34,24 @@ len(wide)
 """
 
 
-def in_pairs(count: int, ours: Callable[[], float], bare: Callable[[], float]) -> Iterator[tuple[float, float]]:
-    """Each of both once in every pair, in turned order each time."""
+# Sandbox and sealing are what the first has more than the second; limits, what that has more than the third.
+NAMES = ("kernelgw", "kernelgw_bare", "kernelgw_free")
+Row = tuple[float, float, float]
+
+
+def in_turn(count: int, measures: Sequence[Callable[[], float]]) -> Iterator[Row]:
+    """Each of the three once in every row, another first each time."""
     for number in range(count):
-        if number % 2:
-            other = bare()
-            yield ours(), other
-        else:
-            own = ours()
-            yield own, bare()
+        order = [(number + place) % 3 for place in range(3)]
+        found = {which: measures[which]() for which in order}
+        yield found[0], found[1], found[2]
 
 
-def keep(record: Record, pairs: list[tuple[float, float]], sample: Callable[[float, float], float]) -> None:
-    record.add(OURS, *(sample(*pair) for pair in pairs))
-    sealed, bare = (statistics.median(values) for values in zip(*pairs, strict=True))
-    record.extras[OURS] = {"sealed_ms": sealed, "bare_ms": bare}
+def keep(record: Record, rows: list[Row], sample: Callable[[float, float], float]) -> None:
+    record.add(OURS, *(sample(ours, bare) for ours, bare, _ in rows))
+    sealed, bare, free = (statistics.median(values) for values in zip(*rows, strict=True))
+    all_of_it = statistics.median(sample(ours, free) for ours, _, free in rows)
+    record.extras[OURS] = {"sealed_ms": sealed, "bare_ms": bare, "free_ms": free, "all": all_of_it}
 
 
 def percent_more(ours: float, bare: float) -> float:
@@ -55,44 +59,42 @@ def percent_more(ours: float, bare: float) -> float:
 
 
 def cold(lab: Lab, record: Record) -> None:
-    sealed, bare = lab.system("kernelgw_cold"), lab.system("kernelgw_bare_cold")
-
     def start(system: System) -> float:
         return first_result(system, "1+1", is_two)
 
+    starts = [partial(start, lab.system(f"{name}_cold")) for name in NAMES]
     # The first of each finds cold files.
-    start(sealed), start(bare)
-    pairs = list(in_pairs(lab.pick(60, 4), lambda: start(sealed), lambda: start(bare)))
-    keep(record, pairs, lambda ours, other: ours - other)
+    for measure in starts:
+        measure()
+    keep(record, list(in_turn(lab.pick(60, 4), starts)), lambda ours, other: ours - other)
 
 
 def cell(lab: Lab, record: Record) -> None:
-    with lab.sessions(record, ["kernelgw", "kernelgw_bare"]) as sessions:
-        sealed, bare = sessions["kernelgw"], sessions["kernelgw_bare"]
-        for session in (sealed, bare):
-            for number in range(WARM_UP):
-                timed_cell(session, number)
-
-        def block(session: Session) -> float:
-            timed_cell(session, 0)
-            return statistics.median(timed_cell(session, number) for number in range(20))
-
-        keep(record, list(in_pairs(lab.pick(60, 4), lambda: block(sealed), lambda: block(bare))), percent_more)
+    """Cell beside cell, since single ones vary by a third and the machine's mood by as much; in several sessions of
+    each, since where a process's memory lies makes a few percent for as long as it lives."""
+    rows: list[Row] = []
+    for _ in range(lab.pick(6, 1)):
+        with lab.sessions(record, list(NAMES)) as sessions:
+            for session in sessions.values():
+                for number in range(WARM_UP):
+                    timed_cell(session, number)
+            rows += in_turn(lab.pick(300, 10), [partial(timed_cell, sessions[name], 1) for name in NAMES])
+    keep(record, rows, percent_more)
 
 
 def numpy(lab: Lab, record: Record) -> None:
-    with lab.sessions(record, ["kernelgw", "kernelgw_bare"]) as sessions:
-        sealed, bare = sessions["kernelgw"], sessions["kernelgw_bare"]
+    def work(session: Session) -> float:
+        start = time.perf_counter()
+        outcome = session.run(WORKLOAD)
+        taken = time.perf_counter() - start
+        expect_result(outcome, "100000")
+        return taken * 1000
 
-        def work(session: Session) -> float:
-            start = time.perf_counter()
-            outcome = session.run(WORKLOAD)
-            taken = time.perf_counter() - start
-            expect_result(outcome, "100000")
-            return taken * 1000
-
-        work(sealed), work(bare)
-        keep(record, list(in_pairs(lab.pick(40, 3), lambda: work(sealed), lambda: work(bare))), percent_more)
+    with lab.sessions(record, list(NAMES)) as sessions:
+        works = [partial(work, sessions[name]) for name in NAMES]
+        for measure in works:
+            measure()
+        keep(record, list(in_turn(lab.pick(40, 3), works)), percent_more)
 
 
 # A hostile session -----------------------------------------------------------------------------------------------
@@ -266,7 +268,7 @@ def left_after(system: Gateway, before: Remains) -> dict[str, int]:
 
 COLD = Scenario(
     name="isolation_cold",
-    title="What isolation adds to a cold start",
+    title="What sandbox and sealing add to a cold start",
     unit="ms",
     better="lower",
     target=Target(limit=15.0),
@@ -275,7 +277,7 @@ COLD = Scenario(
 
 CELL = Scenario(
     name="isolation_cell",
-    title="What isolation adds to a trivial cell",
+    title="What sandbox and sealing add to a trivial cell",
     unit="%",
     better="lower",
     target=Target(limit=5.0),
@@ -284,7 +286,7 @@ CELL = Scenario(
 
 NUMPY = Scenario(
     name="isolation_numpy",
-    title="What isolation adds to work with numpy and pandas",
+    title="What sandbox and sealing add to work with numpy and pandas",
     unit="%",
     better="lower",
     target=Target(limit=5.0),
