@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from tests.live.client import House, Session
+from tests.live.client import House, Session, visiting
 from tests.live.gateway import TOKEN, Gateway
 
 from .chat import Chat
@@ -32,26 +30,16 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     gateway = Gateway(tmp_path_factory.mktemp("browser") / "data")
-    try:
-        gateway.start()
+    with gateway:
         gateway.remember_baseline()
         yield gateway
-        gateway.stop()
-    finally:
-        gateway.abandon()
 
 
 @pytest.fixture
 def house(gateway: Gateway, request: pytest.FixtureRequest) -> Iterator[House]:
     """The gateway as the test itself asks it, and afterwards the proof that nothing leaked."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", request.node.name)[:70]
-    house = House(gateway, f"{name}.{uuid.uuid4().hex[:8]}")
-    try:
+    with visiting(gateway, request.node.name) as house:
         yield house
-        house.delete_sessions()
-    finally:
-        house.close()
-    gateway.assert_nothing_leaked()
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,6 +182,20 @@ class House:
 
     def close(self) -> None:
         self.client.close()
+
+
+@contextlib.contextmanager
+def visiting(gateway: Gateway, test: str, timeout: float = 30) -> Iterator[House]:
+    """For one test, by its name; afterwards the proof that nothing is left of its sessions."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", test)[:70]
+    house = House(gateway, f"{name}.{uuid.uuid4().hex[:8]}")
+    house.client.timeout = timeout
+    try:
+        yield house
+        house.delete_sessions()
+    finally:
+        house.close()
+    gateway.assert_nothing_leaked()
 
 
 def _json(response: httpx.Response) -> JSON:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import uuid
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from .client import House, Session
+from .client import House, Session, visiting
 from .gateway import MODULE, Gateway
 
 MakeGateway = Callable[..., Gateway]
@@ -18,26 +18,16 @@ MakeGateway = Callable[..., Gateway]
 @pytest.fixture(scope="session")
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     gateway = Gateway(tmp_path_factory.mktemp("gateway") / "data")
-    try:
-        gateway.start()
+    with gateway:
         gateway.remember_baseline()
         yield gateway
-        gateway.stop()
-    finally:
-        gateway.abandon()
 
 
 @pytest.fixture
 def house(shared_gateway: Gateway, request: pytest.FixtureRequest) -> Iterator[House]:
     """The shared gateway, and afterwards the proof that this test leaked nothing."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", request.node.name)[:70]
-    house = House(shared_gateway, f"{name}.{uuid.uuid4().hex[:8]}")
-    try:
+    with visiting(shared_gateway, request.node.name) as house:
         yield house
-        house.delete_sessions()
-    finally:
-        house.close()
-    shared_gateway.assert_nothing_leaked()
 
 
 @pytest.fixture
@@ -48,20 +38,13 @@ def session(house: House) -> Session:
 @pytest.fixture
 def make_gateway(tmp_path: Path) -> Iterator[MakeGateway]:
     """Starts gateways with other settings; all are stopped, and checked for what they leave."""
-    made: list[Gateway] = []
+    with contextlib.ExitStack() as made:
+        count = itertools.count()
 
-    def make(data_dir: Path | None = None, **options: object) -> Gateway:
-        gateway = Gateway(data_dir or tmp_path / f"data{len(made)}", MODULE, **options)
-        made.append(gateway)
-        return gateway.start()
+        def make(data_dir: Path | None = None, **options: object) -> Gateway:
+            return made.enter_context(Gateway(data_dir or tmp_path / f"data{next(count)}", MODULE, **options))
 
-    try:
         yield make
-        for gateway in made:
-            gateway.stop()
-    finally:
-        for gateway in made:
-            gateway.abandon()
 
 
 @pytest.fixture

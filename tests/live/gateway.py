@@ -68,6 +68,21 @@ class Gateway:
         self.wait_ready()
         return self
 
+    def __enter__(self) -> Gateway:
+        try:
+            return self.start()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Stopped, which must go well; or, after a failure, ended."""
+        try:
+            if kind is None:
+                self.stop()
+        finally:
+            self.abandon()
+
     def launch(self) -> subprocess.Popen[bytes]:
         # The environment variables of whoever runs the tests must not set its options.
         environ = {name: value for name, value in os.environ.items() if not name.startswith("KERNELGW_")}

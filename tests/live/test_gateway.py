@@ -34,13 +34,8 @@ def refused(*arguments: str) -> str:
 
 def test_the_console_script(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path / "data", (SCRIPT,), pool_size=1)
-    try:
-        gateway.start()
-        with gateway.client() as client:
-            assert Session(client, "s").value("print(1)") == "1\n"
-        gateway.stop()
-    finally:
-        gateway.abandon()
+    with gateway, gateway.client() as client:
+        assert Session(client, "s").value("print(1)") == "1\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from .client import JSON, House, Session, text
+from .client import JSON, House, Session, text, visiting
 from .gateway import MODULE, Gateway
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -26,8 +24,7 @@ USE_NODE = f"node -e \"console.log('five', require('{NODE}')(5))\""
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     gateway = Gateway(tmp_path_factory.mktemp("packages") / "data", MODULE, pool_size=0)
-    try:
-        gateway.start()
+    with gateway:
         with gateway.client() as client:
             first = Session(client, "first-with-network")
             first.create(network="packages")
@@ -35,22 +32,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             first.delete()
         gateway.remember_baseline()
         yield gateway
-        gateway.stop()
-    finally:
-        gateway.abandon()
 
 
 @pytest.fixture
 def house(gateway: Gateway, request: pytest.FixtureRequest) -> Iterator[House]:
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", request.node.name)[:70]
-    house = House(gateway, f"{name}.{uuid.uuid4().hex[:8]}")
-    house.client.timeout = 200
-    try:
+    with visiting(gateway, request.node.name, timeout=200) as house:
         yield house
-        house.delete_sessions()
-    finally:
-        house.close()
-    gateway.assert_nothing_leaked()
 
 
 def everything(execution: JSON) -> str:

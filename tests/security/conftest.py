@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from tests.live.client import House
+from tests.live.client import House, visiting
 from tests.live.gateway import Gateway
 
 from . import matrix
@@ -62,11 +60,5 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 @pytest.fixture
 def house(world: World, request: pytest.FixtureRequest) -> Iterator[House]:
     """Sessions of that gateway; afterwards the proof that nothing is left of them."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", request.node.name)[:70]
-    house = House(world.gateway, f"{name}.{uuid.uuid4().hex[:8]}")
-    try:
+    with visiting(world.gateway, request.node.name) as house:
         yield house
-        house.delete_sessions()
-    finally:
-        house.close()
-    world.gateway.assert_nothing_leaked()

@@ -127,9 +127,7 @@ def gateway(configuration: Configuration, **options: object) -> Iterator[Gateway
     made = Gateway(folder / "data", command(configuration, folder), **settings)
     made.environ |= {"CANARY": CANARY, "MEMORY_CANARY": MEMORY_CANARY}
     try:
-        made.start()
-        yield made
-        made.stop()
+        with made:
+            yield made
     finally:
-        made.abandon()
         shutil.rmtree(folder, ignore_errors=True)

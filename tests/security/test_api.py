@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.live import proc
-from tests.live.client import JSON, EventStream, House, Session, problem
+from tests.live.client import JSON, EventStream, House, Session, problem, visiting
 from tests.live.gateway import TOKEN, Gateway
 from tests.live.raw import Answer, raw
 
@@ -32,23 +32,15 @@ JSON_TYPES = ("application/json", "text/event-stream")
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     gateway = Gateway(tmp_path_factory.mktemp("api") / "data", pool_size=1, wrong_tokens=100_000)
-    try:
-        gateway.start()
+    with gateway:
         gateway.remember_baseline()
         yield gateway
-        gateway.stop()
-    finally:
-        gateway.abandon()
 
 
 @pytest.fixture
 def house(gateway: Gateway, request: pytest.FixtureRequest) -> Iterator[House]:
-    house = House(gateway, re.sub(r"[^A-Za-z0-9._-]", "-", request.node.name)[:70])
-    try:
+    with visiting(gateway, request.node.name) as house:
         yield house
-        house.delete_sessions()
-    finally:
-        house.close()
 
 
 @dataclass(frozen=True)
@@ -352,8 +344,7 @@ def test_a_session_cannot_call_the_gateway(
     """Though it may reach every host that it names here, and the operator let these lead to loopback."""
     private = "localhost=127.0.0.0/8,gateway.example=127.0.0.0/8"
     inner = Gateway(tmp_path_factory.mktemp("called") / "data", pool_size=0, network_private=private)
-    try:
-        inner.start()
+    with inner:
         port, other = urlsplit(inner.url).port, urlsplit(gateway.url).port
         names = ("127.0.0.1", "localhost", "[::1]", "0.0.0.0", "127.0.0.2", "[::ffff:127.0.0.1]")
         allow = [f"{name}:{number}" for name in names for number in (port, other)]
@@ -371,9 +362,6 @@ def test_a_session_cannot_call_the_gateway(
             assert "reached" not in session.value(f"print(directly('127.0.0.1', {port}), directly('::1', {port}))")
             assert session.value("print(directly(proxy.hostname, proxy.port))") == "reached\n"
             session.delete()
-        inner.stop()
-    finally:
-        inner.abandon()
 
 
 LOOK_FOR_TOKEN = """
@@ -442,30 +430,23 @@ def test_the_token_is_nowhere(gateway: Gateway, house: House) -> None:
 @pytest.mark.prop("GA12")
 def test_guessing_is_slow_and_locks_nobody_out(tmp_path_factory: pytest.TempPathFactory) -> None:
     gateway = Gateway(tmp_path_factory.mktemp("guessed") / "data", pool_size=0, wrong_tokens=20)
-    try:
-        gateway.start()
-        with raw(gateway) as guesser, raw(gateway, source="127.0.0.9") as other:
-            statuses = []
-            for n in range(1000):
-                # Said to come from anywhere: only where it does come from counts.
-                answer = guesser.ask(
-                    "GET /v1/sessions", f"X-Forwarded-For: 10.0.{n % 256}.{n // 256}", token=f"guess-{n}"
-                )
-                statuses.append(answer.status)
-                if answer.status == 429:
-                    assert answer.code == "too_many_tries"
-                    assert int(answer.headers["retry-after"]) >= 1
-                if n % 100 == 99:
-                    assert guesser.ask("GET /v1/sessions").status == 200
-                    assert guesser.ask(f"GET /v1/sessions?token={TOKEN}", token=None).status == 200
-            assert statuses[:20] == [401] * 20
-            # As many again in each minute that this took, and it did not take ten.
-            assert statuses.count(401) < 200
-            assert set(statuses) == {401, 429}
-            assert other.ask("GET /v1/sessions", token="guess").status == 401
-        gateway.stop()
-    finally:
-        gateway.abandon()
+    with gateway, raw(gateway) as guesser, raw(gateway, source="127.0.0.9") as other:
+        statuses = []
+        for n in range(1000):
+            # Said to come from anywhere: only where it does come from counts.
+            answer = guesser.ask("GET /v1/sessions", f"X-Forwarded-For: 10.0.{n % 256}.{n // 256}", token=f"guess-{n}")
+            statuses.append(answer.status)
+            if answer.status == 429:
+                assert answer.code == "too_many_tries"
+                assert int(answer.headers["retry-after"]) >= 1
+            if n % 100 == 99:
+                assert guesser.ask("GET /v1/sessions").status == 200
+                assert guesser.ask(f"GET /v1/sessions?token={TOKEN}", token=None).status == 200
+        assert statuses[:20] == [401] * 20
+        # As many again in each minute that this took, and it did not take ten.
+        assert statuses.count(401) < 200
+        assert set(statuses) == {401, 429}
+        assert other.ask("GET /v1/sessions", token="guess").status == 401
 
 
 # doors that are not there
@@ -546,8 +527,7 @@ def sockets():
     return found
 """
     gateway = Gateway(tmp_path_factory.mktemp("paths") / "data", pool_size=0, start=start)
-    try:
-        gateway.start()
+    with gateway:
         assert proc.unix_sockets(gateway.data_dir)
         with gateway.client() as client:
             session = Session(client, "look")
@@ -556,9 +536,6 @@ def sockets():
             own = "import socket; own = socket.socket(socket.AF_UNIX); own.bind('/tmp/own'); print(sockets())"
             assert session.value(own) == "['/tmp/own']\n"
             session.delete()
-        gateway.stop()
-    finally:
-        gateway.abandon()
 
 
 # what it says

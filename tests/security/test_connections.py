@@ -42,13 +42,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         max_connections=MAX_CONNECTIONS,
         max_strangers=MAX_STRANGERS,
     )
-    try:
-        gateway.start()
+    with gateway:
         yield gateway
         assert "Traceback" not in gateway.output()
-        gateway.stop()
-    finally:
-        gateway.abandon()
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +57,8 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         max_connections=MAX_CONNECTIONS,
         max_strangers=MAX_STRANGERS,
     )
-    try:
-        gateway.start()
+    with gateway:
         yield gateway
-        gateway.stop()
-    finally:
-        gateway.abandon()
 
 
 def sockets(gateway: Gateway) -> list[list[str]]:
@@ -173,21 +165,16 @@ def test_nor_from_many_addresses(patient: Gateway) -> None:
 
 def test_when_all_places_are_taken_by_callers_the_next_hears_so(tmp_path_factory: pytest.TempPathFactory) -> None:
     gateway = Gateway(tmp_path_factory.mktemp("full") / "data", pool_size=0, max_connections=16)
-    try:
-        gateway.start()
-        with flood(gateway, 16, b"") as held:
-            for connection in held:
-                assert connection.ask("GET /v1/sessions").status == 200
-            with raw(gateway) as late:
-                answer = late.answer()
-                assert (answer.status, answer.code) == (503, "too_many_connections")
-                assert answer.headers["retry-after"] == "1"
-                assert late.ended() == b""
-            held.pop().close()
-            proc.wait_until(lambda: _admits(gateway), 10, "a place that became free is given away")
-        gateway.stop()
-    finally:
-        gateway.abandon()
+    with gateway, flood(gateway, 16, b"") as held:
+        for connection in held:
+            assert connection.ask("GET /v1/sessions").status == 200
+        with raw(gateway) as late:
+            answer = late.answer()
+            assert (answer.status, answer.code) == (503, "too_many_connections")
+            assert answer.headers["retry-after"] == "1"
+            assert late.ended() == b""
+        held.pop().close()
+        proc.wait_until(lambda: _admits(gateway), 10, "a place that became free is given away")
 
 
 def _admits(gateway: Gateway) -> bool:

@@ -51,8 +51,7 @@ def small_disk() -> Iterator[Path]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk, and workspaces as images")
 def test_nobody_s_room_is_taken_by_others(small_disk: Path) -> None:
     gateway = Gateway(small_disk / "data", pool_size=0, free_bytes=KEPT, workspace_bytes=EACH, workspaces="image")
-    try:
-        gateway.start()
+    with gateway:
         house = House(gateway, "disk")
         sessions = [house.session() for _ in range(3)]
         for session in sessions:
@@ -70,6 +69,3 @@ def test_nobody_s_room_is_taken_by_others(small_disk: Path) -> None:
         assert house.session().value("print('here')") == "here\n"
         house.delete_sessions()
         house.close()
-        gateway.stop()
-    finally:
-        gateway.abandon()

@@ -42,8 +42,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 def _gateway(tmp_path_factory: pytest.TempPathFactory, name: str, **options: object) -> Iterator[Gateway]:
     gateway = Gateway(tmp_path_factory.mktemp(name) / "data", MODULE, pool_size=0, **options)
-    try:
-        gateway.start()
+    with gateway:
         with gateway.client() as client:
             # The proxy stays, once a first session needed it.
             first = Session(client, "first-with-network")
@@ -52,9 +51,6 @@ def _gateway(tmp_path_factory: pytest.TempPathFactory, name: str, **options: obj
             first.delete()
         gateway.remember_baseline()
         yield gateway
-        gateway.stop()
-    finally:
-        gateway.abandon()
 
 
 MakeSession = Callable[..., Session]

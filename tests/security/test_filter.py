@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
-import re
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 
 import pytest
 
-from tests.live.client import House, Session
+from tests.live.client import Session, visiting
 from tests.live.gateway import Gateway
 
 from .calls import ALIKE_WITHOUT, LET_THROUGH, MACHINE, PROBES, numbered
@@ -45,28 +43,18 @@ FOREIGN = {"i386": I386, "x32": X32} if MACHINE == "x86_64" else {}
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     gateway = Gateway(tmp_path_factory.mktemp("filter") / "data")
-    try:
-        gateway.start()
+    with gateway:
         gateway.remember_baseline()
         yield gateway
-        gateway.stop()
-    finally:
-        gateway.abandon()
 
 
 @pytest.fixture
 def session(gateway: Gateway, request: pytest.FixtureRequest) -> Iterator[Session]:
     """One that has been seen to be filtered, so that nothing here can pass without."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", request.node.name)[:70]
-    house = House(gateway, f"{name}.{uuid.uuid4().hex[:8]}")
-    try:
+    with visiting(gateway, request.node.name) as house:
         session = house.session()
         assert session.value(STATUS) == "2\n"
         yield session
-        house.delete_sessions()
-    finally:
-        house.close()
-    gateway.assert_nothing_leaked()
 
 
 def outside(code: str) -> subprocess.CompletedProcess[str]:

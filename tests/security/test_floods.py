@@ -86,13 +86,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     gateway = Gateway(
         tmp_path_factory.mktemp("floods") / "data", pool_size=1, output_bytes=OUTPUT_BYTES, log_bytes=OUTPUT_BYTES
     )
-    try:
-        gateway.start()
+    with gateway:
         yield gateway
         assert len(gateway.output()) < 64 * KIB
-        gateway.stop()
-    finally:
-        gateway.abandon()
 
 
 @pytest.fixture

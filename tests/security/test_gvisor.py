@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.live import proc
-from tests.live.client import House, Session, text
+from tests.live.client import House, Session, text, visiting
 from tests.live.gateway import Gateway
 
 from . import matrix
@@ -41,26 +41,16 @@ def tried(function, *arguments):
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gvisor") / "data"
     gateway = Gateway(folder, isolation="gvisor", pool_size=1, network_private="localhost=127.0.0.0/8")
-    try:
-        gateway.start()
+    with gateway:
         matrix.start_proxy(gateway)
         gateway.remember_baseline()
         yield gateway
-        gateway.stop()
-    finally:
-        gateway.abandon()
 
 
 @pytest.fixture
 def house(gateway: Gateway, request: pytest.FixtureRequest) -> Iterator[House]:
-    house = House(gateway, f"in-gvisor-{abs(hash(request.node.name))}")
-    house.client.timeout = PATIENCE_S
-    try:
+    with visiting(gateway, request.node.name, timeout=PATIENCE_S) as house:
         yield house
-        house.delete_sessions()
-    finally:
-        house.close()
-    gateway.assert_nothing_leaked()
 
 
 @pytest.fixture
@@ -373,12 +363,8 @@ def test_a_sandbox_that_is_killed_is_told_and_the_session_goes_on(session: Sessi
 @pytest.mark.prop("RS11")
 def test_everything_ends_with_the_fork_server(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path / "data", isolation="gvisor", pool_size=1)
-    try:
-        gateway.start()
+    with gateway:
         everything = proc.descendants(gateway.forkserver)
         assert any("runsc" in proc.command(pid) for pid in everything)
         os.kill(gateway.forkserver, signal.SIGKILL)
         proc.wait_until(lambda: not proc.still_there(everything), 10, lambda: proc.still_there(everything))
-        gateway.stop()
-    finally:
-        gateway.abandon()
