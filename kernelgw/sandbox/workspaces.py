@@ -212,6 +212,11 @@ def _next_data(fd: int, position: int) -> int | None:
 
 def remove_tree(path: Path) -> None:
     """Whatever a session made of it. `rm` follows no links and minds no depth; Python's own is recursive."""
-    result = subprocess.run(["/bin/rm", "-rf", "--", str(path)], capture_output=True, text=True)
+    command = ["/bin/rm", "-rf", "--", str(path)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode != 0 and os.geteuid() != 0:
+        # Without root a directory has to be opened to be emptied. Recursively, chmod follows no links.
+        subprocess.run(["/bin/chmod", "-R", "u+rwx", "--", str(path)], capture_output=True)
+        result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
         log.warning("cannot remove %s: %s", path, result.stderr.strip()[-500:])

@@ -37,12 +37,6 @@ class Resources:
     workspaces: int
 
 
-class Client(httpx.Client):
-    """`workspaces`: where this gateway keeps its sessions' files."""
-
-    workspaces: Path
-
-
 class Gateway:
     """`options` are those of `kernelgw serve`, with underscores."""
 
@@ -116,11 +110,9 @@ class Gateway:
         assert len(servers) == 1, f"{len(servers)} fork servers"
         return servers[0]
 
-    def client(self, timeout: float = 30) -> Client:
+    def client(self, timeout: float = 30) -> httpx.Client:
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        client = Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
-        client.workspaces = self.data_dir / "workspaces"
-        return client
+        return httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
 
     # what it holds
 

@@ -61,6 +61,29 @@ def command(pid: int) -> str:
         return ""
 
 
+def environment(pid: int) -> str:
+    """Nothing of a process that hides from this user."""
+    try:
+        return (PROC / str(pid) / "environ").read_bytes().decode(errors="replace")
+    except PermissionError:
+        return ""
+
+
+def neighbours(pid: int) -> list[int]:
+    """All processes in the network namespace of this one, itself included: the processes of its sandbox."""
+    wanted = _network(pid)
+    others = (int(path.name) for path in PROC.iterdir() if path.name.isdigit())
+    return [other for other in others if wanted is not None and _network(other) == wanted]
+
+
+def _network(pid: int) -> int | None:
+    """Which network namespace a process is in. Unlike /proc/PID/ns, this can be seen of processes that hide."""
+    try:
+        return (PROC / str(pid) / "net/dev").stat().st_ino
+    except OSError:
+        return None
+
+
 def open_fds(pid: int) -> list[str]:
     """What each descriptor leads to, without the numbers that differ from time to time. Of a process that hides, only
     root is told any."""

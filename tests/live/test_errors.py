@@ -58,7 +58,8 @@ def test_events_of_an_error(session: Session) -> None:
         ("assert 1 == 2, 'no'", "AssertionError"),
         ("await_this = 1\nawait await_this", "TypeError"),
         ("%no_such_magic", "UsageError"),
-        ("print('nul \0 byte')", "SyntaxError"),
+        # Which of them depends on Python's version.
+        ("print('nul \0 byte')", "SyntaxError|ValueError"),
         ("return 5", "SyntaxError"),
     ],
 )
@@ -70,7 +71,7 @@ def test_errors(session: Session, code: str, name: str) -> None:
         assert "no_such_magic" in text(execution, "stderr")
     else:
         assert execution["status"] == "failed"
-        assert execution["error"]["name"] == name
+        assert execution["error"]["name"] in name.split("|")
         assert plain(execution["error"])
     assert execution["state_lost"] is False
     assert session.value("print(kept)") == "1\n"

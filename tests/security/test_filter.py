@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.live.client import Session, visiting
+from tests.live.client import Session, text, visiting
 from tests.live.gateway import Gateway
 
 from .calls import ALIKE_WITHOUT, LET_THROUGH, MACHINE, PROBES, numbered
+from .matrix import usable
 from .workloads import NODE, PYTHON
 
 pytestmark = pytest.mark.live
@@ -189,6 +190,21 @@ child.kill(); child.wait()
 @pytest.mark.parametrize("name", PYTHON)
 def test_python_works(session: Session, name: str) -> None:
     assert session.value(PYTHON[name], timeout_s=50).splitlines()[-1] == "worked"
+
+
+@pytest.mark.prop("KS10", "RS01")
+def test_memory_files_work_where_something_counts_them(session: Session) -> None:
+    code = """
+import mmap, os
+memory = os.memfd_create('x'); os.ftruncate(memory, 4096)
+mmap.mmap(memory, 4096)[:2] = b'ab'
+print(os.pread(memory, 2, 0))
+"""
+    execution = session.run(code)
+    if usable("v1") or usable("v2"):
+        assert text(execution) == "b'ab'\n"
+    else:
+        assert execution["error"]["value"].startswith(f"[Errno {errno.ENOSYS}]")
 
 
 @pytest.mark.prop("KS10")

@@ -16,7 +16,6 @@ import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,7 +23,7 @@ import pytest
 
 from tests.live import proc
 from tests.live.client import JSON, House, Session, problem, text
-from tests.live.gateway import Client, Gateway
+from tests.live.gateway import Gateway
 
 from . import matrix
 from .conftest import World
@@ -271,27 +270,13 @@ def test_a_shell_s_fork_bomb_stays_within_and_is_ended_with_its_session(session:
     with session.stream("import subprocess\nsubprocess.run(['bash', '-c', ':(){ :|:& };: ; wait'])") as stream:
         stream.until("execution.started")
         pid = session.look()["kernel"]["pid"]
-        proc.wait_until(lambda: len(relatives(pid)) > LIMITS["processes"] // 2, 20, lambda: relatives(pid))
-        counts = [len(relatives(pid)) for _ in range(50)]
+        proc.wait_until(lambda: len(proc.neighbours(pid)) > LIMITS["processes"] // 2, 20, lambda: proc.neighbours(pid))
+        counts = [len(proc.neighbours(pid)) for _ in range(50)]
         assert max(counts) <= LIMITS["processes"] + 2
         assert neighbour.value("print(kept)") == "41\n"
         session.restart()
         stream.until("execution.completed")
     assert session.value("print('again')") == "again\n"
-
-
-def relatives(pid: int) -> list[int]:
-    """All processes in the pid namespace of this one."""
-    wanted = _pid_namespace(pid)
-    others = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return [other for other in others if _pid_namespace(other) == wanted]
-
-
-def _pid_namespace(pid: int) -> int:
-    try:
-        return Path(f"/proc/{pid}/ns/pid").stat().st_ino
-    except OSError:
-        return 0
 
 
 ZOMBIES = """
@@ -407,7 +392,7 @@ def test_a_cell_that_ignores_every_signal_is_killed_at_its_deadline(session: Ses
     pid = session.look()["kernel"]["pid"]
     with session.stream(STUBBORN, timeout_s=2) as stream:
         stream.until_text("deaf")
-        everything = {each: proc.started_at(each) or "" for each in relatives(pid)}
+        everything = {each: proc.started_at(each) or "" for each in proc.neighbours(pid)}
         assert len(everything) >= 3
         end = stream.until("execution.completed").data
     assert (end["status"], end["state_lost"]) == ("timed_out", True)
@@ -724,7 +709,7 @@ print('lively')
 def test_forty_sessions_leave_nothing(world: World) -> None:
     gateway = world.gateway
 
-    def one(client: Client, number: int) -> None:
+    def one(client: httpx.Client, number: int) -> None:
         session = Session(client, f"{uuid.uuid4().hex}.{number}")
         session.create(limits=LIMITS) if number % 2 else None
         assert session.value(LIVELY) == "lively\n"

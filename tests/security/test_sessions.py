@@ -54,13 +54,8 @@ def kernel_pid(session: Session) -> int:
 
 def of(world: World, session: Session, name: str) -> list[int]:
     """Host pids of this session's processes whose command line has `name` in it."""
-    namespace = pid_namespace(kernel_pid(session))
-    found = [pid for pid in proc.descendants(world.gateway.pid) if name in proc.command(pid)]
-    return [pid for pid in found if pid_namespace(pid) == namespace]
-
-
-def pid_namespace(pid: int) -> int:
-    return Path(f"/proc/{pid}/ns/pid").stat().st_ino
+    family = proc.descendants(world.gateway.pid)
+    return [pid for pid in proc.neighbours(kernel_pid(session)) if pid in family and name in proc.command(pid)]
 
 
 # Files
