@@ -222,7 +222,7 @@ class ForkServer:
             self.drop_sandbox(box, f"{error}")
         if box in self.doomed:
             self.doomed.remove(box)
-            box.end()
+            self.end_sandbox(box, "ended")
             return
         self.perform_all(box.waiting)
 
@@ -275,13 +275,26 @@ class ForkServer:
         if self.sandboxes.pop(box.id, None) is None:
             return
         if box.up or box.ready_fd < 0:
-            box.end()
+            self.end_sandbox(box, why)
         else:
             # Killed in the middle of being built, bubblewrap would leave its child behind: it is ended once up.
             self.doomed.append(box)
         box.early.clear()
         self.children.abandon(box.id, why)
-        self.tell({"event": "sandbox_exit", "id": box.id, "reason": why})
+
+    def end_sandbox(self, box: sandboxes.Sandbox, why: str) -> None:
+        """Told once nothing in it lives: its first process ends as the last."""
+        box.end()
+
+        def gone(holder: int) -> None:
+            self.selector.unregister(holder)
+            os.close(holder)
+            self.tell({"event": "sandbox_exit", "id": box.id, "reason": why})
+
+        if box.holder >= 0:
+            self.selector.register(box.holder, selectors.EVENT_READ, gone)
+        else:
+            self.tell({"event": "sandbox_exit", "id": box.id, "reason": why})
 
     def reap(self) -> bool:
         """Collects whatever ended; unknown pids are orphans of kernels that became ours as subreaper. False when

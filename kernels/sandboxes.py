@@ -46,7 +46,8 @@ class Sandbox:
     early: list[Callable[[], None]] = field(default_factory=list)
     waiting: list[Callable[[], None]] = field(default_factory=list)
     up: bool = False
-    _info: bytes = b""
+    # A pidfd of its first process: readable once all inside has ended.
+    holder: int = -1
 
     def read_ready(self) -> bool:
         """Called when the holder spoke or died. True when the sandbox is up; raises ChildProcessError if not."""
@@ -70,6 +71,7 @@ class Sandbox:
         finally:
             self._close_info()
         self.pid = int(info["child-pid"])
+        self.holder = os.pidfd_open(self.pid)
         self.namespaces = {name: int(info[key]) for name, key in _NAMESPACE_KEYS.items() if key in info}
 
     def _complaint(self) -> str:

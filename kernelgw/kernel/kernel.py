@@ -6,8 +6,9 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import KernelDidNotStart
 from ..sandbox.cgroups import Group
@@ -27,6 +28,8 @@ CRASH_LOG_BYTES = 8192
 EXIT_NEWS_S = 1.0
 LEAVING_S = 2.0
 GROUP_TRIES, GROUP_PAUSE_S = 300, 0.01
+# For what was killed to have gone.
+EMPTYING_S = 5.0
 log = logging.getLogger("kernelgw.kernel")
 
 
@@ -60,6 +63,8 @@ class Kernel:
         self._log_fd = -1
         self._listeners: Listeners | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._boxed = False
+        self._emptied = asyncio.Event()
         self._gone = asyncio.Event()
 
     @property
@@ -130,6 +135,10 @@ class Kernel:
 
     # set-up, used by the launcher
 
+    def build_sandbox(self, groups: list[str], sandbox: Mapping[str, Any]) -> None:
+        self._boxed = True
+        self.server.tell("sandbox", id=self.id, groups=groups, **sandbox)
+
     async def open(self, directory: Path) -> tuple[list[int], int]:
         """Binds and connects its sockets. Returns the fds to hand over, the last being ours to close."""
         self._listeners = Listeners(directory)
@@ -159,8 +168,12 @@ class Kernel:
                 self.sealed.set_result(None)
         elif kind == "sandbox_up":
             self.holder = event["pid"]
+        elif kind == "sandbox_exit":
+            self._emptied.set()
         elif kind == "spawn_failed" and not self.sealed.done():
             self.sealed.set_exception(KernelDidNotStart(f"The kernel could not be started: {event['message']}"))
+        elif kind == "exit" and event.get("server_lost") and self._ending is not None:
+            self._emptied.set()
         elif kind == "exit" and self._ending is None:
             if self.sandboxed:
                 self.server.tell("end", id=self.id)
@@ -187,7 +200,7 @@ class Kernel:
             self.sealed.exception()
         self.discard()
         self.exited(self.exit)
-        await self._clear_group()
+        await self._clear_away()
         self._gone.set()
 
     def _memory_kills(self) -> tuple[int, bool]:
@@ -202,6 +215,16 @@ class Kernel:
             return 0
         before, self._told_kills = self._told_kills, self.group.oom_kills()
         return self._told_kills - before
+
+    async def _clear_away(self) -> None:
+        """Returns once nothing in its sandbox lives, and nobody counts it."""
+        if self._boxed and self.server.alive:
+            try:
+                await asyncio.wait_for(self._emptied.wait(), EMPTYING_S)
+            except TimeoutError:
+                log.warning("the sandbox of kernel %s does not end", self.id)
+        self.server.unwatch(self.id)
+        await self._clear_group()
 
     async def _clear_group(self) -> None:
         """Once everything in it has ended. Without a sandbox what the code has started is ended here, and without the
@@ -230,15 +253,14 @@ class Kernel:
         self.end("it did not start")
         self.discard()
         if self._ending is None:
-            self._ending = asyncio.create_task(self._clear_group())
+            self._ending = asyncio.create_task(self._clear_away())
 
     def on_discard(self, action: Callable[[str], None]) -> None:
         """Called with this kernel's id when it is over."""
         self._at_discard.append(action)
 
     def discard(self) -> None:
-        """Gives back everything on the gateway's side. Safe to call twice."""
-        self.server.unwatch(self.id)
+        """Gives back everything on the gateway's side but its watch on the sandbox. Safe to call twice."""
         while self._at_discard:
             self._at_discard.pop()(self.id)
         self.client.on_lost = _nothing

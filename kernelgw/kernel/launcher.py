@@ -152,8 +152,7 @@ class Launcher:
             files = recipe.package_files(source) if source else ()
             policy = recipe.policy(environment, kernel.workspace, self.etc, limits, fences.start, files)
         if policy is not None and fences.bwrap is not None:
-            sandbox = recipe.sandbox(policy, fences.bwrap)
-            kernel.server.tell("sandbox", id=kernel.id, groups=groups, **sandbox)
+            kernel.build_sandbox(groups, recipe.sandbox(policy, fences.bwrap))
         directory = self.run_dir / kernel.id
         fds, write = await kernel.open(directory)
         out = None

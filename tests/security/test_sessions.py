@@ -217,7 +217,11 @@ def test_nothing_survives_the_end(house: House, world: World, end: str) -> None:
     proc.wait_until(lambda: of(world, session, "time.sleep(600)"), 10, "the daemon")
     daemons = {pid: proc.started_at(pid) or "" for pid in of(world, session, "time.sleep(600)")}
     assert len(daemons) == 1
-    session.delete() if end == "delete" else session.restart()
+    if end == "delete":
+        session.delete()
+        assert proc.still_there(daemons) == {}, "an answered DELETE means that all is gone"
+        return
+    session.restart()
     proc.wait_until(lambda: not proc.still_there(daemons), 5, lambda: proc.still_there(daemons))
 
 

@@ -49,7 +49,9 @@ def test_forty_sessions_leave_nothing(world: World) -> None:
         session.delete()
 
     with gateway.client() as client:
+        # The first of each size has a file system made, which is kept as a pattern.
         one(client, 0)
+        one(client, 1)
     gateway.wait_ready()
     before = settled(gateway.pid, gateway.data_dir)
     with gateway.client() as client, ThreadPoolExecutor(4) as threads:
