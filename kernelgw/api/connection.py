@@ -8,6 +8,7 @@ or streamed, so cells and streams take as long as they take.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,7 @@ class Connection(HttpToolsProtocol):
         self._unwanted = 0
         self._body_began = 0.0
         self._body_bytes = 0
+        self._body_size = 0.0
         self._fault: GatewayError | None = None
         self._answering: RequestResponseCycle | None = None
         self._clock: asyncio.TimerHandle | None = None
@@ -153,6 +155,7 @@ class Connection(HttpToolsProtocol):
         self._in_body = True
         self._body_began = self.loop.time()
         self._body_bytes = 0
+        self._body_size = self._announced()
         super().on_headers_complete()
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False
@@ -171,7 +174,24 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, self._parting(cycle, app) if self._body_size > MAX_UNWANTED else app)
+
+    def _parting(self, cycle: RequestResponseCycle, app: Any) -> Any:
+        """An answer that comes before more of its body than will be put up with says that it is the last."""
+
+        async def parting(scope: Any, receive: Any, send: Any) -> None:
+            async def told(message: Any) -> None:
+                early = self._in_body and cycle is self.cycle and self._body_size - self._body_bytes > MAX_UNWANTED
+                if not early or message["type"] != "http.response.start":
+                    await send(message)
+                    return
+                await send({**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]})
+                # But not at once: closed with bytes unread, the answer would be lost on its way.
+                cycle.keep_alive = True
+
+            await app(scope, receive, told)
+
+        return parting
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -195,6 +215,11 @@ class Connection(HttpToolsProtocol):
             self.door.know(self)
             if self._awaited == "reader":
                 self._stop_clock()
+
+    def _announced(self) -> float:
+        """Bytes of the body that is to come."""
+        headers = dict(self.headers)
+        return math.inf if b"transfer-encoding" in headers else int(headers.get(b"content-length", b"0"))
 
     def _judge_head(self) -> GatewayError | None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

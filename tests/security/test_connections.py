@@ -264,6 +264,20 @@ def test_a_stranger_has_to_read(gateway: Gateway) -> None:
 
 
 @pytest.mark.prop("GA09")
+@pytest.mark.parametrize("framing", [f"Content-Length: {17 * MIB}", CHUNKED])
+def test_an_answer_ahead_of_a_large_body_says_that_it_is_the_last(gateway: Gateway, framing: str) -> None:
+    """Or a caller would take the connection for its next request, which nobody would read."""
+    with raw(gateway) as connection:
+        connection.send(connection.head("POST /v1/sessions/x/executions", framing, "Content-Type: application/json"))
+        if framing == CHUNKED:
+            connection.send(f"{16 * MIB + 1:x}\r\n".encode() + bytes(16 * MIB + 1) + b"\r\n")
+        answer = connection.answer()
+        assert (answer.status, answer.headers["connection"]) == (413, "close")
+    with raw(gateway) as connection:
+        assert "connection" not in connection.ask("GET /healthz").headers
+
+
+@pytest.mark.prop("GA09")
 def test_bodies_of_strangers_are_not_read(gateway: Gateway) -> None:
     before = proc.resident_bytes(gateway.pid)
     with raw(gateway) as small:
