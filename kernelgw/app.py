@@ -58,11 +58,12 @@ def create_app(settings: Settings) -> Guard:
     )
 
 
-async def end_sessions(app: Guard) -> None:
-    """Before the server waits for its connections to close: those that stream would not by themselves."""
+async def leave_sessions(app: Guard, keep: bool) -> None:
+    """Before the server waits for its connections to close: those that stream would not by themselves. `keep`: kernels
+    live on."""
     house = app.app
     assert isinstance(house, FastAPI)
-    await house.state.registry.end_all()
+    await house.state.registry.leave_all(keep)
 
 
 def running(app: Guard) -> AbstractAsyncContextManager[object]:

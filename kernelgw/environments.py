@@ -48,6 +48,9 @@ class EnvironmentBuildFailed(RuntimeError):
     """venv or pip gave up; the message has the end of what it said."""
 
 
+STAMP = "kernelgw-stamp"
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """What the launcher needs: an interpreter, what to import before a fork, variables for the kernels."""
@@ -62,6 +65,12 @@ class Environment:
     def python(self) -> Path:
         return self.prefix / "bin" / "python"
 
+    @property
+    def digest(self) -> str:
+        """Of what it was built from; empty when that is not known."""
+        stamp = self.prefix / STAMP
+        return stamp.read_text() if stamp.is_file() else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -73,7 +82,7 @@ class Plan:
 
     @property
     def stamp(self) -> Path:
-        return self.environment.prefix / "kernelgw-stamp"
+        return self.environment.prefix / STAMP
 
     @property
     def is_built(self) -> bool:

@@ -19,6 +19,7 @@
     ├── NetworkNotAllowed     403  the operator does not let sessions have this much network
     ├── HouseFull             503  no room for another session now; Retry-After says when to ask again
     ├── DiskFull              507  the host's disk has no room for another session
+    ├── GatewayStopping       503  what was asked for goes on, and can be asked for again
     ├── KernelDidNotStart     503
     ├── EnvironmentNotBuilt   503
     └── IsolationUnavailable  503  the sandbox cannot be built here, and pretending is not an option
@@ -155,6 +156,14 @@ class DiskFull(GatewayError):
     code = "disk_full"
     status = 507
     hint = "End sessions, ask for a smaller workspace_bytes, or make room on the disk of the data directory."
+
+
+class GatewayStopping(GatewayError):
+    code = "gateway_stopping"
+    status = 503
+    hint = (
+        "Ask for the execution by its id, or for its events after the last one seen, once the gateway is there again."
+    )
 
 
 class KernelDidNotStart(GatewayError):

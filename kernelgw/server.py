@@ -21,7 +21,7 @@ import uvicorn
 from .api.connection import Limits, connections
 from .api.guard import Guard
 from .api.peers import Door
-from .app import create_app, end_sessions, running
+from .app import create_app, leave_sessions, running
 from .errors import GatewayError
 from .hardening import hide
 from .settings import RUNNING, BadSetting, Settings
@@ -83,6 +83,7 @@ class _Server(uvicorn.Server):
         self._app = app
         self._settings = settings
         self._url = url
+        self._interrupted = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         async with running(self._app):
@@ -93,15 +94,20 @@ class _Server(uvicorn.Server):
         # uvicorn would die of the signal again afterwards, before what is ours to clean up.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self._stop, number)
         try:
             yield
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
 
+    def _stop(self, number: int) -> None:
+        # Who presses Ctrl-C wants it all to end; a service manager may be about to start us again.
+        self._interrupted = self._interrupted or number == signal.SIGINT
+        self.handle_exit(number, None)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await end_sessions(self._app)
+        await leave_sessions(self._app, self._settings.on_stop == "keep" and not self._interrupted)
         await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -83,6 +83,9 @@ class Settings:
     history_length: int = _option(1000, "executions kept of one session", least=1)
     allowed_hosts: tuple[str, ...] = _option((), "further Host names to answer to, comma separated")
     allowed_origins: tuple[str, ...] = _option((), "web origins whose pages may call, comma separated")
+    on_stop: str = _option(
+        "keep", "what SIGTERM does to kernels: keep (for the next gateway, 15 minutes at most) or end; Ctrl-C ends them"
+    )
     uid_first: int = _option(1_870_000, "as root: first host uid for sessions; nobody else may have them", least=65536)
     uid_count: int = _option(10_000, "as root: number of host uids for sessions")
 

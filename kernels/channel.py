@@ -7,7 +7,7 @@ import os
 import socket
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 LARGEST_MESSAGE = 128 * 1024
 MOST_FDS = 16
 

@@ -58,8 +58,8 @@ class Chassis:
         iopub.sndhwm = IOPUB_WATER_MARK
         self._bind(iopub, listeners["iopub"])
         self.output = Output(iopub, session)
-        self.output.watch(int(iopub.get(zmq.FD)), lambda: self._serve_subscribers(iopub))
         self.output.watch(int(control.get(zmq.FD)), lambda: self._open_control(control))
+        session.output = self.output
         self._connect_kernel(session, shell, stdin)
         self._redirect(self.output)
         faulthandler.enable(self.log_fd)
@@ -73,13 +73,6 @@ class Chassis:
         asyncio.set_event_loop(asyncio.new_event_loop())
         kernel.shell_stream = ZMQStream(shell, IOLoop.current())
         self._connect_shell(session)
-
-    @staticmethod
-    def _serve_subscribers(iopub: Any) -> bool:
-        """libzmq takes a subscription in, and sends the welcome, only when its socket is touched."""
-        while iopub.get(zmq.EVENTS) & zmq.POLLIN:
-            iopub.recv()
-        return False
 
     def _open_control(self, control: Any) -> bool:
         """Called when something happens on the control socket. The thread for it is started by the first

@@ -10,7 +10,7 @@ import signal
 import socket
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from . import drivers, linux
@@ -50,6 +50,8 @@ class Kernel:
     status_fd: int = -1
     go_fd: int = -1
     report: bytes = b""
+    # For a later gateway.
+    kept: list[int] = field(default_factory=list)
 
     def stop_waiting(self) -> None:
         if self.go_fd >= 0:
@@ -175,6 +177,7 @@ class Children:
         if self.kernels.pop(kernel.id, None) is None:
             return
         kernel.close_fds()
+        close_all(kernel.kept)
         if kernel.pid:
             _kill(kernel.pid, signal.SIGKILL)
         self.tell({"event": "spawn_failed", "id": kernel.id, "message": why})
@@ -195,6 +198,7 @@ class Children:
         if kernel is None or kernel.id not in self.kernels:
             return
         del self.kernels[kernel.id]
+        close_all(kernel.kept)
         code = os.waitstatus_to_exitcode(status)
         self.tell(
             {

@@ -9,12 +9,14 @@ Requests are JSON objects with `op` and `seq`; each is answered once with the sa
 
 | op      | with                                                | answer, and later events                        |
 |---------|-----------------------------------------------------|-------------------------------------------------|
-| hello   | version, stage, copied, preload, variables, filter   | version, pid, sandboxes, kernels, exits so far   |
+| hello   | version, stage, copied, preload, variables, filter   | version, instance, pid, sandboxes, kernels, unheard |
 | sandbox | id, bwrap, args, binds, finish, uid, gid, groups    | ok; `sandbox_up`, `sandbox_exit`                |
 | spawn   | id, sandbox or null, seal, egress, binds + fds      | ok; `spawned`, then `exit`, or `spawn_failed`   |
 | signal  | id, signal, group                                   | ok, or `gone`                                   |
 | end     | id of a sandbox                                     | ok; `exit` of all inside, `sandbox_exit`        |
-| release | image of a workspace that nobody will use any more  | ok                                              |
+| keep    | id of a kernel, + fds that a later gateway will need | ok                                              |
+| fetch   | id of a kernel                                      | ok, + the fds that were kept                    |
+| release | image of a workspace that nobody will use any more  | ok, mounted; `released` if it was               |
 | stop    |                                                     | ok, then everything is killed and the server ends |
 
 The first fd of a spawn is a memory file with what the child becomes, which this process never reads: it would stay in
@@ -60,7 +62,11 @@ class ForkServer:
         self.stage = Stage()
         self.sandboxes: dict[str, sandboxes.Sandbox] = {}
         self.doomed: list[sandboxes.Sandbox] = []
+        self.releasing: dict[int, str] = {}
         self.unheard: list[dict[str, Any]] = []
+        # pids are used again; this is not.
+        self.instance = os.urandom(16).hex()
+        self.stamp = ""
         self.ready = False
         self.stopping = False
         self.alone_since = time.monotonic()
@@ -70,6 +76,8 @@ class ForkServer:
             "spawn": self.spawn,
             "signal": self.signal,
             "end": self.end,
+            "keep": self.keep,
+            "fetch": self.fetch,
             "release": self.release,
             "stop": self.stop,
         }
@@ -137,8 +145,8 @@ class ForkServer:
         waiting = self.unsent.get(client.fileno())
         try:
             while waiting:
-                channel.send(client, waiting[0])
-                waiting.popleft()
+                channel.send(client, waiting[0], waiting[0].get("fds"))
+                channel.close_all(waiting.popleft().get("fds", []))
         except BlockingIOError:
             self.selector.modify(client, selectors.EVENT_WRITE, self.flush)
             return
@@ -149,7 +157,8 @@ class ForkServer:
             self.selector.modify(client, selectors.EVENT_READ, self.serve)
 
     def forget(self, client: socket.socket) -> None:
-        self.unsent.pop(client.fileno(), None)
+        for answer in self.unsent.pop(client.fileno(), ()):
+            channel.close_all(answer.get("fds", []))
         if self.clients.pop(client.fileno(), None) is None:
             return
         self.selector.unregister(client)
@@ -174,6 +183,7 @@ class ForkServer:
 
             self.stage.set(request["stage"], request.get("copied", ()))
             self.children.filter = base64.b64decode(request.get("filter", ""))
+            self.stamp = str(request.get("stamp", ""))
             prepare(request["preload"], request["variables"])
             self.ready = True
             gc.collect()
@@ -183,6 +193,9 @@ class ForkServer:
         unheard, self.unheard = self.unheard, []
         return {
             "version": channel.VERSION,
+            "instance": self.instance,
+            "stamp": self.stamp,
+            "images": self.stage.images,
             "pid": os.getpid(),
             "python": sys.version.split()[0],
             "kernels": {kernel.id: kernel.pid for kernel in self.children.kernels.values()},
@@ -261,9 +274,21 @@ class ForkServer:
             self.drop_sandbox(box, "ended")
         return {"gone": box is None}
 
-    def release(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
-        self.stage.release(str(request["image"]))
+    def keep(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        kernel = self.children.kernels[request["id"]]
+        kernel.kept += [os.dup(fd) for fd in fds]
         return {}
+
+    def fetch(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
+        # Copies, since the answer may wait while the kernel ends.
+        return {"fds": [os.dup(fd) for fd in self.children.kernels[request["id"]].kept]}
+
+    def release(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
+        image = str(request["image"])
+        pid = self.stage.release(image)
+        if pid:
+            self.releasing[pid] = image
+        return {"mounted": bool(pid)}
 
     def stop(self, _request: dict[str, Any], _fds: list[int]) -> dict[str, Any]:
         self.stopping = True
@@ -306,6 +331,9 @@ class ForkServer:
                 return False
             if pid == 0:
                 return True
+            if (image := self.releasing.pop(pid, None)) is not None:
+                self.tell({"event": "released", "id": image})
+                continue
             box = next((box for box in self.sandboxes.values() if box.process.pid == pid), None)
             if box is not None:
                 box.process.returncode = os.waitstatus_to_exitcode(status)

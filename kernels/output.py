@@ -22,6 +22,7 @@ from jupyter_client.session import Session, extract_header
 
 from .advice import Advice
 from .linux import fflush_all
+from .retained import Retained
 
 # Text waits this long for more of its kind; the first piece after a pause does not wait.
 GATHER_S = 0.03
@@ -34,6 +35,8 @@ TOO_LARGE = f"[an output was left out: larger than {LARGEST_MESSAGE >> 20} MiB]\
 PIPE_READ = 1 << 16
 # What a pipe takes in one piece.
 LARGEST_LINE = 4096
+# What nobody has heard yet is kept at the end for so long, as the fork server waits for a gateway.
+ALONE_S = 900.0
 MOST_READS = 16
 
 Header = dict[str, Any]
@@ -43,7 +46,7 @@ class Output:
     """The iopub socket of a kernel as everybody else sees it: `send_multipart` and text by stream name."""
 
     def __init__(self, socket: Any, session: Session) -> None:
-        self._socket = socket
+        self._said = Retained(socket)
         self._session = session
         self._pid = os.getpid()
         self._queue: deque[tuple[str, Any, Any]] = deque()
@@ -68,7 +71,12 @@ class Output:
             self._decoders[read] = codecs.getincrementaldecoder("utf-8")("replace")
 
     def start(self) -> None:
+        self.watch(int(self._said.fd), self._hear)
         self._thread.start()
+
+    def _hear(self) -> bool:
+        self._said.hear()
+        return False
 
     def watch(self, fd: int, opened: Callable[[], bool]) -> None:
         """Calls `opened`, in the thread, when `fd` is readable, until it returns True. Before `start`."""
@@ -121,13 +129,14 @@ class Output:
                     self._queue.append((name, self.parent, self._decoders[fd].decode(data)))
 
     def finish(self, context: zmq.Context[Any] | None) -> None:
-        """Sends everything, waits until libzmq has handed it over, and stops the thread. At most a second."""
+        """Sends everything, waits until libzmq has handed it over, and stops the thread. At most a second, unless there
+        is no gateway: then as long as one may come back."""
         fflush_all()
         self.drain_pipes()
         self._closing = context
         self._ring()
         if threading.current_thread() is not self._thread:
-            self._thread.join(timeout=1.0)
+            self._thread.join(timeout=1.0 if self._said.listening else ALONE_S)
 
     def _ring(self) -> None:
         self._awake = True
@@ -159,10 +168,16 @@ class Output:
             self._take(poll, poll.poll())
             self._gather(poll, sent_at + GATHER_S)
             self._awake = False
-            self._send_all()
-            sent_at = time.monotonic()
+            if self._queue:
+                self._send_all()
+                sent_at = time.monotonic()
         self._send_all()
-        self._socket.close(linger=500)
+        until = time.monotonic() + ALONE_S
+        while not self._said.listening and not self._said.confirmed and time.monotonic() < until:
+            poll.poll(1000)
+            self._said.hear()
+            self._send_all()
+        self._said.close()
 
     def _take(self, poll: select.poll, ready: list[tuple[int, int]]) -> None:
         for fd, _ in ready:
@@ -187,8 +202,16 @@ class Output:
         return bool(queue) and bool(queue[-1][0]) and self._closing is None and len(queue) < MOST_QUEUED // 4
 
     def _send_all(self) -> None:
+        self._send_queued()
+        # Sending may have taken in, unnoticed, that there is something to hear.
+        while self._said.hear():
+            self._send_queued()
+        with self._room:
+            self._room.notify_all()
+
+    def _send_queued(self) -> None:
         queue = self._queue
-        while queue:
+        while queue and not self._said.full:
             name, parent, item = queue.popleft()
             if name:
                 pieces, size = [item], len(item)
@@ -198,9 +221,7 @@ class Output:
                     size += len(piece)
                 self._send_text(name, parent, "".join(pieces))
             elif item is not None:
-                self._socket.send_multipart(item)
-        with self._room:
-            self._room.notify_all()
+                self._said.send(item)
 
     def _send_text(self, name: str, parent: Header, text: str) -> None:
         self._send_pieces(name, parent, text)
@@ -211,7 +232,7 @@ class Output:
         for start in range(0, len(text), LARGEST_TEXT):
             content = {"name": name, "text": text[start : start + LARGEST_TEXT]}
             message = self._session.msg("stream", content, parent=parent)
-            self._socket.send_multipart([b"stream." + name.encode(), *self._session.serialize(message)])
+            self._said.send([b"stream." + name.encode(), *self._session.serialize(message)])
 
 
 class Stream(io.TextIOBase):

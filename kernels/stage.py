@@ -68,12 +68,18 @@ class Stage:
         """Where what is bound comes from: an image is mounted, everything else is reached. Raises OSError."""
         return self.mount_image(source, uid, gid) if mode == "image" else self.reach(source)
 
-    def release(self, image: str) -> None:
-        """Its session is over."""
+    @property
+    def images(self) -> list[str]:
+        """Those that are mounted."""
+        return list(self._mounted)
+
+    def release(self, image: str) -> int:
+        """Its session is over. Returns the pid of what unmounts it; 0 when it was not mounted."""
         target = self._mounted.pop(image, None)
-        if target is not None:
-            # Not here: the last to let go of a file system writes back what is still in memory.
-            os.posix_spawn("/bin/sh", ["sh", "-c", UNMOUNT, "sh", target], {})
+        if target is None:
+            return 0
+        # Not here: the last to let go of a file system writes back what is still in memory.
+        return os.posix_spawn("/bin/sh", ["sh", "-c", UNMOUNT, "sh", target], {})
 
     def reach(self, path: str) -> str:
         for root, alias in self._aliases.items():

@@ -46,6 +46,8 @@ async def _until_done(execution: Execution, request: Request) -> None:
     finally:
         for task in (done, left):
             task.cancel()
+    if done.done() and not done.cancelled():
+        done.result()
 
 
 def _leaver(session: Session, execution: Execution) -> Any:

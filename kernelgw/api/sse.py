@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..events.log import Event, EventLog
+from ..events.event import Event
+from ..events.log import EventLog
 from ..sessions.execution import Execution
 
 KEEP_ALIVE_S = 15.0

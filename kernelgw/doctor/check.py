@@ -28,23 +28,16 @@ class _Collector:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._replied = self._idle = False
 
-    def on_iopub(self, message: wire.Message) -> None:
+    def on_iopub(self, message: wire.Message, number: int) -> None:
+        del number
         if message.msg_type == "stream":
             self.printed += str(message.content.get("text", ""))
         elif message.msg_type == "error":
             self.errors.append(f"{message.content.get('ename')}: {message.content.get('evalue')}")
+        elif message.msg_type == "execute_reply":
+            self._replied = True
         elif message.msg_type == "status" and message.content.get("execution_state") == "idle":
             self._idle = True
-            self._settle()
-
-    def on_reply(self, message: wire.Message) -> None:
-        self._replied = True
-        self._settle()
-
-    def on_input_request(self, message: wire.Message) -> None:
-        return None
-
-    def _settle(self) -> None:
         if self._idle and self._replied and not self.over.done():
             self.over.set_result(None)
 

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ class _Outlet:
     session: str
     rules: Rules
     coming: socket.socket | None
+    arrived: Callable[[int], None] = lambda _: None
     listener: socket.socket | None = None
 
 
@@ -65,16 +66,27 @@ class EgressService:
         self._started = 0.0
         self._again: asyncio.TimerHandle | None = None
 
-    def open(self, name: str, session: str, rules: Rules) -> socket.socket:
+    def open(
+        self, name: str, session: str, rules: Rules, arrived: Callable[[int], None] = lambda _: None
+    ) -> socket.socket:
         """The socket over which a listener made in the session's namespace is to be sent; the caller closes it.
-        `session`: as verdicts name it. Raises OSError."""
-        if self._control is None and self._again is None:
-            self._start()
+        `session`: as verdicts name it. `arrived` is called with the listener's descriptor. Raises OSError."""
+        self._need()
         handed, coming = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         coming.setblocking(False)
-        self._outlets[name] = _Outlet(session, rules, coming)
+        self._outlets[name] = _Outlet(session, rules, coming, arrived)
         asyncio.get_running_loop().add_reader(coming.fileno(), self._take, name)
         return handed
+
+    def adopt(self, name: str, session: str, rules: Rules, listener: int) -> None:
+        """One whose listener an earlier gateway had made; it is this one's now. Raises OSError."""
+        self._need()
+        self._outlets[name] = _Outlet(session, rules, None, listener=socket.socket(fileno=listener))
+        self._say("open", name)
+
+    def _need(self) -> None:
+        if self._control is None and self._again is None:
+            self._start()
 
     def close(self, name: str) -> None:
         outlet = self._outlets.pop(name, None)
@@ -115,6 +127,7 @@ class EgressService:
         self._stop_waiting(outlet)
         if fds:
             outlet.listener = socket.socket(fileno=fds[0])
+            outlet.arrived(fds[0])
             self._say("open", name)
 
     @staticmethod

@@ -3,57 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import orjson
+from .event import GAP, OVERHEAD, Event
+from .journal import Journal
 
-# What an event costs beside its payload: the object, its dict, its place in the list.
-OVERHEAD = 400
 TRIM_STEP = 1024
-
-
-@dataclass(slots=True)
-class Event:
-    """One thing that happened. `seq` counts from 1 in a session; `data` is JSON-ready and never changed."""
-
-    seq: int
-    type: str
-    execution_id: str | None
-    data: dict[str, Any]
-    size: int
-    _frame: bytes | None = None
-
-    def frame(self) -> bytes:
-        """As server-sent event; encoded once, however many read it."""
-        if self._frame is None:
-            head = f"id: {self.seq}\nevent: {self.type}\ndata: ".encode()
-            frame = head + orjson.dumps(self.data, option=orjson.OPT_NON_STR_KEYS) + b"\n\n"
-            if len(frame) > 65536:
-                return frame
-            self._frame = frame
-        return self._frame
-
+# Of events that are on disk as well, so many bytes are kept in memory.
+RECENT_BYTES = 4 << 20
+# Of events that cannot be written now, so many bytes wait for the disk to have room again.
+MOST_UNWRITTEN = 64 << 20
+STEP_BYTES = 1 << 20
+log = logging.getLogger("kernelgw.events")
 
 # Stands in the list where an event was, until its place is taken back too.
 GONE = Event(0, "", None, {}, 0)
 
 
 class EventLog:
-    """Keeps the newest events up to `limit` bytes. Older ones go; a reader that wanted them gets a gap event."""
+    """Keeps the newest events up to `limit` bytes. Older ones go; a reader that wanted them gets a gap event.
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    With a journal no event can be read before it is written, unless the disk takes none: then `failure` says why, what
+    happens is still told, and is written as soon as that is possible again.
+    """
+
+    def __init__(self, limit: int, journal: Journal | None = None) -> None:
+        self.limit = limit if journal is None else min(limit, RECENT_BYTES)
+        self.journal = journal
+        self.failure: OSError | None = None
         self.size = 0
         self.last = 0
         self.closed = False
         self._events: list[Event] = []
         self._start = 0
         self._waiters: list[asyncio.Future[None]] = []
+        self._flush_soon = False
+        # Told the number of the kernel's last message of which everything is written.
+        self.written: Callable[[int], None] = lambda _: None
 
     @property
     def first(self) -> int:
         """The oldest seq still kept (last + 1 when there is none)."""
+        return self._first_recent if self.journal is None else min(self.journal.first, self._first_recent)
+
+    @property
+    def _first_recent(self) -> int:
+        """The oldest one in memory."""
         return self.last - (len(self._events) - self._start) + 1
 
     def append(self, type_: str, data: dict[str, Any], execution_id: str | None = None, size: int = 0) -> Event:
@@ -62,12 +59,72 @@ class EventLog:
         if execution_id is not None:
             data["execution_id"] = execution_id
         event = Event(self.last, type_, execution_id, data, size + OVERHEAD)
+        if self.journal is not None:
+            self.journal.append(event.seq, event.frame())
+            self._schedule_flush()
+        self._keep(event)
+        self._wake()
+        return event
+
+    def restored(self) -> None:
+        """The journal has been loaded, with what an earlier gateway wrote; this goes on after it."""
+        if self.journal is not None:
+            self.last = self.journal.last
+
+    def each(self, most: int) -> Iterator[Event]:
+        """All that is kept, up to that seq."""
+        after = 0
+        while after < most and (events := self.read(after, STEP_BYTES)):
+            for event in events:
+                if event.seq <= most:
+                    yield event
+            after = events[-1].seq
+
+    def note(self, record: dict[str, Any]) -> None:
+        """For a later gateway; without effect where nothing is written."""
+        if self.journal is not None:
+            self.journal.note(record)
+            self._schedule_flush()
+
+    def taken(self, number: int) -> None:
+        """The kernel's message that is dealt with now; 0 for one that has none."""
+        if number and self.journal is not None:
+            self.journal.taken = number
+
+    def begin_at(self, number: int) -> None:
+        """Of a kernel whose messages up to this one are of no interest."""
+        if self.journal is not None:
+            self.journal.taken = number
+
+    def _schedule_flush(self) -> None:
+        if not self._flush_soon:
+            self._flush_soon = True
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Writes what is not written yet. Called before anybody is answered with what depends on it."""
+        self._flush_soon = False
+        journal = self.journal
+        if journal is None or self.closed:
+            return
+        try:
+            journal.flush()
+        except OSError as error:
+            if self.failure is None:
+                log.error("events cannot be written to %s: %s", journal.folder, error)
+            self.failure = error
+            journal.forget(MOST_UNWRITTEN)
+        else:
+            if self.failure is not None:
+                log.warning("events are written to %s again", journal.folder)
+            self.failure = None
+            self.written(journal.taken)
+
+    def _keep(self, event: Event) -> None:
         self._events.append(event)
         self.size += event.size
         if self.size > self.limit:
             self._trim()
-        self._wake()
-        return event
 
     def _trim(self) -> None:
         # The newest always stays, however large, so that a reader can learn of it.
@@ -82,13 +139,19 @@ class EventLog:
     def read(self, after: int, most_bytes: int) -> list[Event]:
         """Events with seq > `after`, oldest first, up to about `most_bytes`. A cut is told by a first event
         of type `stream.gap`, which has the seq of the last one that is missing."""
-        first = self.first
+        if self._flush_soon:
+            self.flush()
         found: list[Event] = []
-        size = 0
+        first = self._first_recent
         if after < first - 1:
-            lost = {"from": after + 1, "to": first - 1, "reason": "the session keeps its newest events only"}
-            found.append(Event(first - 1, "stream.gap", None, lost, OVERHEAD))
+            old = [] if self.journal is None else self.journal.read(after, most_bytes)
+            if old and old[0].seq == after + 1:
+                return old
+            found.append(_gap(after, old[0].seq if old else first))
+            if old:
+                return found + old
             after = first - 1
+        size = 0
         for index in range(self._start + (after + 1 - first), len(self._events)):
             event = self._events[index]
             found.append(event)
@@ -112,7 +175,11 @@ class EventLog:
         return True
 
     def close(self) -> None:
+        """No more events come. What there is can still be read."""
+        self.flush()
         self.closed = True
+        if self.journal is not None:
+            self.journal.close()
         self._wake()
 
     def _wake(self) -> None:
@@ -121,3 +188,8 @@ class EventLog:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+
+
+def _gap(after: int, first: int) -> Event:
+    lost = {"from": after + 1, "to": first - 1, "reason": "the session keeps its newest events only"}
+    return Event(first - 1, GAP, None, lost, OVERHEAD)

@@ -17,15 +17,19 @@ from .listeners import connectable
 WELCOME = b"kernelgw.welcome"
 # A kernel whose native code holds the interpreter does not answer, and could not be interrupted by a signal either.
 INTERRUPT_S = 5.0
+# What kernels/retained.py hears by iopub.
+SUBSCRIBE, CONFIRMED, RESUME = b"\x01", b"\x02", b"\x03"
+# The kernel is told what it need not keep any longer: at the latest after so many messages, bytes, or seconds.
+CONFIRM_MESSAGES, CONFIRM_BYTES, CONFIRM_S = 256, 1 << 20, 0.5
+LONGEST_NUMBER = 20
 log = logging.getLogger("kernelgw.kernel")
 
 
 class Listener(Protocol):
-    """Who gets what a kernel says. Called in the event loop, in order within a channel."""
+    """Who gets what a kernel says, in order: outputs, replies to cells, questions. Called in the event loop. `number`:
+    the message's; what has been made of it may be confirmed by `KernelClient.confirm`."""
 
-    def on_iopub(self, message: wire.Message) -> None: ...
-    def on_reply(self, message: wire.Message) -> None: ...
-    def on_input_request(self, message: wire.Message) -> None: ...
+    def on_iopub(self, message: wire.Message, number: int) -> None: ...
 
 
 class KernelClient:
@@ -40,6 +44,12 @@ class KernelClient:
         self._lost = asyncio.Event()
         self._doors: dict[str, asyncio.Task[None]] = {}
         self._interrupted: asyncio.Future[None] | None = None
+        # Numbers of the kernel's messages: the last that came, that may be confirmed, that was.
+        self.taken = 0
+        self._confirmable = 0
+        self._confirmed = 0
+        self._unconfirmed_bytes = 0
+        self._confirm_later: asyncio.TimerHandle | None = None
 
     async def connect(self, directory: Path) -> None:
         """Connects to the listeners there; they may be adopted by the kernel later. Raises OSError."""
@@ -64,14 +74,14 @@ class KernelClient:
 
     def _make_peers(self) -> None:
         for channel, kind, handler in (
-            ("shell", "DEALER", self._on_shell),
-            ("stdin", "DEALER", self._on_stdin),
+            ("shell", "DEALER", self._ignore),
+            ("stdin", "DEALER", self._ignore),
             ("control", "DEALER", self._on_control),
             ("iopub", "SUB", self._on_iopub),
         ):
             lost = partial(self._on_lost, channel)
             self._peers[channel] = zmtp.Peer(kind, _guarded(handler), lost, self.session.encode())
-        self._peers["iopub"].send([b"\x01"])
+        self._peers["iopub"].send([SUBSCRIBE])
 
     async def welcomed(self) -> None:
         """Returns when the kernel has our subscription: from then on no output is missed."""
@@ -110,7 +120,30 @@ class KernelClient:
         self.send("control", "interrupt_request", uuid.uuid4().hex, {})
         await asyncio.wait_for(self._interrupted, INTERRUPT_S)
 
+    def resume(self, taken: int = 0) -> None:
+        """From now on the kernel may say what comes after this message of its own; it says nothing before."""
+        self.taken = taken
+        self._peers["iopub"].send([RESUME + b"%d" % taken])
+
+    def confirm(self, number: int) -> None:
+        """The kernel need not keep its messages up to this one. It hears so soon, not each time."""
+        self._confirmable = number
+        if number - self._confirmed >= CONFIRM_MESSAGES or self._unconfirmed_bytes >= CONFIRM_BYTES:
+            self._confirm()
+        elif self._confirm_later is None and number > self._confirmed:
+            self._confirm_later = asyncio.get_running_loop().call_later(CONFIRM_S, self._confirm)
+
+    def _confirm(self) -> None:
+        if self._confirm_later is not None:
+            self._confirm_later.cancel()
+            self._confirm_later = None
+        self._confirmed, self._unconfirmed_bytes = self._confirmable, 0
+        self._peers["iopub"].send([CONFIRMED + b"%d" % self._confirmable])
+
     def close(self) -> None:
+        if self._confirm_later is not None:
+            self._confirm_later.cancel()
+            self._confirm_later = None
         for door in self._doors.values():
             door.cancel()
         for peer in self._peers.values():
@@ -131,22 +164,29 @@ class KernelClient:
             if not self._welcome.done():
                 self._welcome.set_result(None)
             return
+        number = _number(frames[0])
+        if 0 < number <= self.taken:
+            return
+        self.taken = number or self.taken
+        self._unconfirmed_bytes += sum(map(len, frames))
         if self.listener is not None:
-            self.listener.on_iopub(wire.decode(frames))
+            self.listener.on_iopub(wire.decode(frames), number)
+        else:
+            self.confirm(self.taken)
 
-    def _on_shell(self, frames: list[bytes]) -> None:
-        if self.listener is not None:
-            self.listener.on_reply(wire.decode(frames))
-
-    def _on_stdin(self, frames: list[bytes]) -> None:
-        if self.listener is not None:
-            self.listener.on_input_request(wire.decode(frames))
+    def _ignore(self, frames: list[bytes]) -> None:
+        """Whatever is of interest comes by iopub."""
 
     def _on_control(self, frames: list[bytes]) -> None:
         message = wire.decode(frames)
         waiting = self._interrupted
         if message.msg_type == "interrupt_reply" and waiting is not None and not waiting.done():
             waiting.set_result(None)
+
+
+def _number(frame: bytes) -> int:
+    """0 for none."""
+    return int(frame[1:]) if frame[:1] == b"#" and frame[1:].isdigit() and len(frame) < LONGEST_NUMBER else 0
 
 
 def _guarded(handler: Callable[[list[bytes]], None]) -> Callable[[list[bytes]], None]:

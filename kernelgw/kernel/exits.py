@@ -30,6 +30,9 @@ OUT_OF_MEMORY = "The session ran out of memory, so its kernel was ended."
 LOST = "Its variables are gone; the next execution starts a fresh kernel."
 
 
+GATEWAY_GONE = Exit("gateway_gone", "The gateway ended without a word, and the kernel did not outlive it.", LOST)
+
+
 def explain(
     event: dict[str, Any], wanted: str | None, crash_log: str, oom_kills: int, by_session: bool = False
 ) -> Exit:
@@ -68,6 +71,7 @@ def _wanted(wanted: str, code: int | None, number: int | None) -> Exit:
         "disconnected": "The kernel closed its connection, or sent a message that is too large, and was killed.",
         "out_of_memory": OUT_OF_MEMORY,
         "workspace_full": "The session's files grew past their limit, so its kernel was ended.",
+        "stopped": "The gateway was stopped, and the kernel with it.",
         "idle": "The session was idle for too long, so its kernel was ended.",
     }
     advice = {

@@ -16,8 +16,9 @@ from ..environments import Environment
 from ..errors import KernelDidNotStart
 from .listeners import connectable, listen
 
-VERSION = 1
+VERSION = 2
 LARGEST_MESSAGE = 128 * 1024
+MOST_FDS = 16
 ANSWER_TIMEOUT_S = 10.0
 # Imports of a whole data stack on a cold disk.
 PRELOAD_TIMEOUT_S = 120.0
@@ -42,14 +43,24 @@ class ForkServer:
         self._watchers: dict[str, Callable[[Event], None]] = {}
         self._unsent: list[tuple[bytes, list[int]]] = []
         self._lost = asyncio.Event()
+        # What it is, whichever gateway asks; what lives in it; what happened while nobody listened.
+        self.instance = ""
+        # What it was made of.
+        self.stamp = ""
+        self.images: list[str] = []
+        self.kernels: dict[str, int] = {}
+        self.sandboxes: dict[str, int] = {}
+        self.unheard: list[Event] = []
+        # Until it is known who watches what.
+        self.taking_over = False
 
     @property
     def alive(self) -> bool:
         return self._socket is not None
 
-    async def start(self, stage: Sequence[str], copied: Sequence[str], filter: str) -> None:
+    async def start(self, stage: Sequence[str], copied: Sequence[str], filter: str, stamp: str = "") -> None:
         """A fresh fork server, with everything preloaded. `stage`: what sandboxes are made of, `copied` likewise;
-        `filter`: the system call filter of whatever is sealed, in base64.
+        `filter`: the system call filter of whatever is sealed, in base64; `stamp`: of all that it is made of.
 
         Raises KernelDidNotStart with the end of its log.
         """
@@ -61,17 +72,27 @@ class ForkServer:
             await self._connect()
         finally:
             listener.close()
+        await self._hello(PRELOAD_TIMEOUT_S, stage=list(stage), copied=list(copied), filter=filter, stamp=stamp)
+
+    async def resume(self) -> None:
+        """One that an earlier gateway left. Raises KernelDidNotStart."""
+        self.taking_over = True
         try:
-            await self.request(
+            await self._connect()
+        except OSError as error:
+            raise KernelDidNotStart(f"Nobody answers at {self.path.name}: {error.strerror}") from None
+        await self._hello(ANSWER_TIMEOUT_S, stage=[], copied=[], filter="")
+
+    async def _hello(self, timeout: float, **fields: Any) -> None:
+        try:
+            told = await self.request(
                 "hello",
-                timeout=PRELOAD_TIMEOUT_S,
+                timeout=timeout,
                 version=VERSION,
-                stage=list(stage),
-                copied=list(copied),
-                filter=filter,
                 preload=list(self.environment.preload),
                 # matplotlib looks through all fonts once, and remembers them there.
                 variables={**self.environment.variables, "MPLCONFIGDIR": str(self.cache)},
+                **fields,
             )
         except (TimeoutError, ConnectionError, KernelDidNotStart) as error:
             self.close()
@@ -79,6 +100,9 @@ class ForkServer:
                 f"The fork server of environment {self.environment.name!r} did not come up: {error}",
                 log=_tail(self.log_path),
             ) from None
+        self.instance, self.stamp, self.pid = told["instance"], told["stamp"], told["pid"]
+        self.images = told["images"]
+        self.kernels, self.sandboxes, self.unheard = told["kernels"], told["sandboxes"], told["unheard"]
 
     async def _connect(self) -> None:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -130,13 +154,43 @@ class ForkServer:
         finally:
             os.close(file)
 
+    async def release(self, image: str) -> None:
+        """Returns once a workspace is no longer mounted."""
+        released = asyncio.Event()
+        self.watch(image, lambda _: released.set())
+        try:
+            if (await self.request("release", image=image))["mounted"]:
+                await asyncio.wait_for(released.wait(), ANSWER_TIMEOUT_S)
+        except (ConnectionError, TimeoutError, KernelDidNotStart) as error:
+            log.warning("the workspace %s is still mounted: %s", image, error or "no answer")
+        finally:
+            self.unwatch(image)
+
+    def set_aside(self) -> None:
+        """What it has goes on; a fresh one may take its place."""
+        path = self.path.with_name(f"{self.environment.name}.{self.instance[:8]}.sock")
+        self.path = self.path.rename(path)
+
+    def leave(self) -> None:
+        """Without ending anything: for the next gateway."""
+        self._watchers.clear()
+        self.close()
+
+    async def fetch(self, kernel_id: str) -> list[int]:
+        """The descriptors that an earlier gateway had it keep. Raises as `request`."""
+        return list((await self.request("fetch", id=kernel_id)).get("fds", []))
+
     def tell(self, op: str, fds: Sequence[int] = (), **fields: Any) -> None:
         """A request whose answer does not matter; without effect when the fork server is gone."""
         if self._socket is not None:
             self._post(op, fields, list(fds))
 
     def watch(self, name: str, callback: Callable[[Event], None]) -> None:
+        """Also hears what has been told of it since `resume`, when nobody watched."""
         self._watchers[name] = callback
+        for event in [event for event in self.unheard if event.get("id") == name]:
+            self.unheard.remove(event)
+            callback(event)
 
     def unwatch(self, name: str) -> None:
         self._watchers.pop(name, None)
@@ -175,25 +229,31 @@ class ForkServer:
     def _receive(self) -> None:
         while self._socket is not None:
             try:
-                data = self._socket.recv(LARGEST_MESSAGE)
+                data, fds, _, _ = socket.recv_fds(self._socket, LARGEST_MESSAGE, MOST_FDS)
             except BlockingIOError:
                 return
             except OSError:
-                data = b""
+                data, fds = b"", []
             if not data:
                 self._lose()
                 return
-            self._heard(json.loads(data))
+            self._heard(json.loads(data), fds)
 
-    def _heard(self, message: Event) -> None:
+    def _heard(self, message: Event, fds: list[int]) -> None:
         if "event" in message:
             watcher = self._watchers.get(str(message.get("id")))
             if watcher is not None:
                 watcher(message)
+            elif self.taking_over:
+                self.unheard.append(message)
             return
         answer = self._answers.get(message.get("seq") or 0)
         if answer is not None and not answer.done():
-            answer.set_result(message)
+            # The numbers they have here.
+            answer.set_result({**message, "fds": fds} if fds else message)
+            return
+        for fd in fds:
+            os.close(fd)
 
     def _lose(self) -> None:
         self.close()

@@ -36,8 +36,10 @@ log = logging.getLogger("kernelgw.kernel")
 class Kernel:
     """A running kernel. `exited` is called once, after its last output has been delivered."""
 
-    def __init__(self, server: ForkServer, workspace: Workspace, sandboxed: bool, closed_in: bool = False) -> None:
-        self.id = uuid.uuid4().hex[:12]
+    def __init__(
+        self, server: ForkServer, workspace: Workspace, sandboxed: bool, closed_in: bool = False, id_: str = ""
+    ) -> None:
+        self.id = id_ or uuid.uuid4().hex[:12]
         self.server = server
         self.workspace = workspace
         self.sandboxed = sandboxed
@@ -143,20 +145,47 @@ class Kernel:
         """Binds and connects its sockets. Returns the fds to hand over, the last being ours to close."""
         self._listeners = Listeners(directory)
         read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._log_fd = read
-        asyncio.get_running_loop().add_reader(read, self._hear_crash_log)
+        self.hear_crash_log_at(read)
         try:
             if self.closed_in:
                 self._listeners.reachable()
                 await self.client.accept(self._listeners.copies())
+                self.client.resume()
                 return [write], write
             await self.client.connect(directory)
+            self.client.resume()
         except BaseException:
             os.close(write)
             raise
         return [*self._listeners.fds(), write], write
 
+    async def reopen(self, directory: Path) -> None:
+        """Connects to one that an earlier gateway started; it says nothing until `client.resume`. Raises OSError."""
+        self._listeners = Listeners.of(directory)
+        self._boxed = self.sandboxed
+        self.pid, self.holder = self.server.kernels[self.id], self.server.sandboxes.get(self.id, 0)
+        self.sealed.set_result(None)
+        await self.client.connect(directory)
+        await self.client.welcomed()
+
+    def hear_crash_log_at(self, fd: int) -> None:
+        self._log_fd = fd
+        asyncio.get_running_loop().add_reader(fd, self._hear_crash_log)
+
+    def as_note(self) -> dict[str, Any]:
+        """For `Launcher.adopt` of a later gateway."""
+        return {"id": self.id, "server": self.server.instance, "environment": self.environment}
+
+    def leave(self) -> None:
+        """Lives on, for the next gateway."""
+        self.server.unwatch(self.id)
+        self.client.on_lost = _nothing
+        self.client.close()
+        self._close_crash_log()
+
     def handed_over(self) -> None:
+        if self._log_fd >= 0 and not self.closed_in:
+            self.server.tell("keep", [self._log_fd], id=self.id)
         if self._listeners is not None:
             self._listeners.close()
 
@@ -268,6 +297,9 @@ class Kernel:
         if self._listeners is not None:
             self._listeners.remove()
             self._listeners = None
+        self._close_crash_log()
+
+    def _close_crash_log(self) -> None:
         if self._log_fd >= 0:
             asyncio.get_running_loop().remove_reader(self._log_fd)
             os.close(self._log_fd)

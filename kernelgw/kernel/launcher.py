@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from ..sandbox import bubblewrap, seccomp
 from ..sandbox.policy import Limits
 from ..sandbox.watchdog import NOTHING, Usage, Watchdog, Watched, usage
 from ..sandbox.workspaces import Workspace
-from . import inside, recipe
+from . import inside, recipe, takeover
+from .exits import GATEWAY_GONE, Exit
 from .fences import Fences
-from .forkserver import ForkServer, end_leftover, kernels_folder
+from .forkserver import ForkServer, kernels_folder
 from .kernel import Kernel
 
 log = logging.getLogger("kernelgw.kernel")
@@ -43,24 +44,54 @@ class Launcher:
     """Makes kernels. Owns the fork servers and the run directory."""
 
     def __init__(self, data_dir: Path, fences: Fences) -> None:
+        self._data_dir = data_dir
         self.run_dir = data_dir / "run"
         self.fences = fences
         self.workspaces = fences.workspaces
         self.etc = self.run_dir / "etc"
         self._servers: dict[str, ForkServer] = {}
+        self._old: list[ForkServer] = []
         self._watchdog = Watchdog()
         self._configured: asyncio.Task[Packages] | None = None
         self._starting: dict[str, asyncio.Task[ForkServer]] = {}
 
     async def prepare(self) -> None:
-        """The directories; what an earlier gateway left goes, first of all its fork servers, whose kernels write."""
+        """The directories, and the fork servers that an earlier gateway left; `sweep` follows."""
         self.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await asyncio.gather(*(end_leftover(path) for path in self.run_dir.glob("*.sock")))
-        for leftover in self.run_dir.iterdir():
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-        self.fences.cgroups.sweep()
         self.workspaces.prepare()
+        self._old = await takeover.resume(self.run_dir, self._data_dir)
+
+    async def adopt(self, note: Mapping[str, Any], workspace: Workspace, terms: Terms) -> Kernel | Exit:
+        """The kernel that an earlier gateway noted, connected and to be resumed; or how it ended."""
+        server = next((each for each in self._old if each.instance == note["server"]), None)
+        if server is None:
+            return GATEWAY_GONE
+        kernel = Kernel(server, workspace, self.fences.sandboxed, self.fences.gvisor is not None, note["id"])
+        kernel.group = self.fences.cgroups.find(kernel.id)
+        found = await takeover.attach(kernel, self.run_dir / kernel.id)
+        if isinstance(found, Kernel):
+            await self._give_network(kernel, terms)
+            self._look_after(kernel, terms.limits, NOTHING)
+        return found
+
+    async def _give_network(self, kernel: Kernel, terms: Terms) -> None:
+        """As it had it."""
+        log_fd, listener = await takeover.kept(kernel)
+        if log_fd is not None:
+            kernel.hear_crash_log_at(log_fd)
+        rules = (await self._packages()).rules if terms.packages else terms.network
+        if listener is not None and rules is not None:
+            self.fences.egress.adopt(kernel.id, terms.session or kernel.id, rules, listener)
+            kernel.on_discard(self.fences.egress.close)
+
+    async def sweep(self, kernels: Collection[str], workspaces: Collection[str]) -> None:
+        """Ends and removes whatever an earlier gateway left that is not named here."""
+        await asyncio.gather(*(takeover.end_others(server, kernels, workspaces) for server in self._old))
+        for leftover in self.run_dir.iterdir():
+            if leftover.is_dir() and leftover != self.etc and leftover.name not in kernels:
+                shutil.rmtree(leftover, ignore_errors=True)
+        self.fences.cgroups.sweep(kernels)
+        self.workspaces.sweep({Path(name).name for name in workspaces})
         if self.fences.sandboxed:
             bubblewrap.write_etc(self.etc)
 
@@ -82,10 +113,16 @@ class Launcher:
         parts = (environment.prefix, *recipe.interpreter_of(environment), self.workspaces.folder, kernels_folder())
         profile = "default" if self.fences.cgroups.counts_memory else "uncounted"
         filter = base64.b64encode(seccomp.program(profile)).decode()
-        if sandboxed:
-            await server.start([str(path) for path in parts], [str(self.etc)], filter)
+        stage, copied = ([str(path) for path in parts], [str(self.etc)]) if sandboxed else ([], [])
+        stamp = takeover.stamp(environment, stage, copied, filter)
+        old = next((each for each in self._old if each.alive and each.stamp == stamp), None)
+        if old is not None:
+            server = old
         else:
-            await server.start([], [], "")
+            for other in self._old:
+                if other.alive and other.path == server.path:
+                    other.set_aside()
+            await server.start(stage, copied, filter if sandboxed else "", stamp)
         self._servers[environment.name] = server
         return server
 
@@ -131,9 +168,9 @@ class Launcher:
         kernel.on_discard(self._watchdog.unwatch)
 
     async def remove_workspace(self, workspace: Workspace) -> None:
-        for server in self._servers.values():
-            if workspace.image:
-                server.tell("release", image=str(workspace.path))
+        if workspace.image:
+            alive = [server for server in self._servers.values() if server.alive]
+            await asyncio.gather(*(server.release(str(workspace.path)) for server in alive))
         await self.workspaces.remove(workspace)
 
     async def _spawn(
@@ -190,7 +227,12 @@ class Launcher:
         if rules is None:
             return None
         kernel.on_discard(self.fences.egress.close)
-        return self.fences.egress.open(kernel.id, session or kernel.id, rules)
+        server = kernel.server
+
+        def keep(listener: int) -> None:
+            server.tell("keep", [listener], id=kernel.id)
+
+        return self.fences.egress.open(kernel.id, session or kernel.id, rules, keep)
 
     async def _packages(self) -> Packages:
         """Asked once, since it takes a second; again when there was no answer."""
@@ -209,15 +251,21 @@ class Launcher:
         if not asked.result().whole:
             self._configured = None
 
-    async def stop(self) -> None:
-        """Ends every fork server and with it every kernel."""
+    async def stop(self, keep: bool = False) -> None:
+        """Ends every fork server and with it every kernel; or leaves them to the next gateway."""
         # One that is only just coming up would be left behind.
         await asyncio.gather(*self._starting.values(), return_exceptions=True)
-        await asyncio.gather(*(server.stop() for server in self._servers.values()))
+        servers = {id(server): server for server in (*self._servers.values(), *self._old)}
+        if keep:
+            for server in servers.values():
+                server.leave()
+        else:
+            await asyncio.gather(*(server.stop() for server in servers.values()))
         self._servers.clear()
         await self._watchdog.stop()
         await self.fences.egress.stop()
-        self.fences.cgroups.close()
+        if not keep:
+            self.fences.cgroups.close()
 
 
 def _network(terms: Terms) -> str:

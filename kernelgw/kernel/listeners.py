@@ -52,6 +52,13 @@ class Listeners:
             self.remove()
             raise
 
+    @classmethod
+    def of(cls, directory: Path) -> Listeners:
+        """Those of a kernel that has them already; they can only be removed."""
+        found = cls.__new__(cls)
+        found.directory, found._sockets = directory, []
+        return found
+
     def reachable(self) -> None:
         """For whoever the directory is given to, whatever uid that has; the one above it stays closed."""
         self.directory.chmod(0o711)

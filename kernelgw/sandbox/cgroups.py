@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -174,12 +174,18 @@ class Cgroups:
             raise
         return group
 
-    def sweep(self) -> None:
-        """Ends what is left in groups of ours, and removes them: an earlier gateway's, or this one's at its end."""
+    def find(self, name: str) -> Group:
+        """One that an earlier gateway made, as far as it is still there."""
+        folders = {each: parent / name for each, parent in self.parents.items()}
+        return Group(self.kind, {each: folder for each, folder in folders.items() if folder.is_dir()})
+
+    def sweep(self, kept: Collection[str] = ()) -> None:
+        """Ends what is left in groups of ours, and removes them: an earlier gateway's, or this one's at its end.
+        `kept`: names of those that live on."""
         deadline = time.monotonic() + SWEEP_S
         for parent in dict.fromkeys(self.parents.values()):
             for folder in parent.iterdir() if parent.is_dir() else ():
-                if folder.is_dir():
+                if folder.is_dir() and folder.name not in kept:
                     _clear(Group(self.kind, {"": folder}), deadline)
 
     def close(self) -> None:

@@ -24,6 +24,15 @@ class Identities:
                 return uid
         raise RuntimeError(f"all {len(self._range)} uids of sessions are in use")
 
+    def claim(self, uid: int | None) -> bool:
+        """This very one, which an earlier gateway gave. False when it cannot be had, or is not of these."""
+        if uid is None or not self.enabled:
+            return uid is None and not self.enabled
+        if uid in self._used or uid not in self._range:
+            return False
+        self._used.add(uid)
+        return True
+
     def give_back(self, uid: int | None) -> None:
         if uid is not None:
             self._used.discard(uid)

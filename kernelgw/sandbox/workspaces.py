@@ -11,6 +11,7 @@ import subprocess
 import uuid
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 from ..errors import IsolationUnavailable
 from .identity import Identities, own
@@ -38,6 +39,10 @@ class Workspace:
         # Whether a kernel of it was ended for that: the next one finds more than is allowed, and may delete it.
         self.overflowed = False
 
+    def as_note(self) -> dict[str, Any]:
+        """For `Workspaces.adopt` of a later gateway."""
+        return {"name": self.path.name, "uid": self.uid, "image": self.image, "size": self.size}
+
     @property
     def unwritten(self) -> int:
         """Bytes that its session may still take from the host's disk; of a directory nobody knows without counting."""
@@ -60,13 +65,23 @@ class Workspaces:
         self._templates: OrderedDict[int, asyncio.Task[Path]] = OrderedDict()
 
     def prepare(self) -> None:
-        """Empties the folder: what an earlier gateway left belongs to nobody."""
         self.folder.mkdir(exist_ok=True)
         # Sessions' uids pass through, to directories whose names they cannot list.
         self.folder.chmod(0o711)
-        for leftover in self.folder.iterdir():
-            remove_tree(leftover)
         shutil.rmtree(self._template_folder, ignore_errors=True)
+
+    def adopt(self, note: dict[str, Any]) -> Workspace | None:
+        """One that an earlier gateway made; None when it is no more, or of a kind that this gateway has not."""
+        path, uid = self.folder / Path(note["name"]).name, note["uid"]
+        if not path.exists() or bool(note["image"]) is not self.images or not self.identities.claim(uid):
+            return None
+        return Workspace(path, uid, self.images, int(note["size"]))
+
+    def sweep(self, kept: set[str]) -> None:
+        """Removes what belongs to nobody. `kept`: names."""
+        for leftover in self.folder.iterdir():
+            if leftover.name not in kept:
+                remove_tree(leftover)
 
     @property
     def _template_folder(self) -> Path:

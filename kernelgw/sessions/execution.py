@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from ..errors import GatewayStopping
 from ..events.outputs import Outputs
-from ..events.translate import Happening, error_size, translate
-from ..kernel.wire import Message
+from ..events.translate import error_size
 
 
 class Status(StrEnum):
@@ -37,7 +38,7 @@ class Execution:
     session_id: str
     code: str
     language: str
-    outputs: Outputs
+    kept_outputs: Outputs
     timeout_s: float | None = None
     stdin: bool = False
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -51,16 +52,22 @@ class Execution:
     idle: bool = False
     reply: dict[str, Any] | None = None
     waiting_for_input: bool = False
-    question: Message | None = None
-    asked: bool = False
     kept: int = 0
     stopping: Status | None = None
     timer: asyncio.TimerHandle | None = None
     straggler: asyncio.TimerHandle | None = None
+    # Of one that an earlier gateway ran: brings its outputs back, before anybody looks at them.
+    recall: Callable[[], None] | None = None
     _started: float | None = None
     _started_at: datetime | None = None
     _duration: float | None = None
     _done: list[asyncio.Future[None]] = field(default_factory=list)
+
+    @property
+    def outputs(self) -> Outputs:
+        if self.recall is not None:
+            self.recall()
+        return self.kept_outputs
 
     @property
     def finished(self) -> bool:
@@ -76,10 +83,15 @@ class Execution:
             return self.stopping
         return Status.FAILED
 
-    def start(self) -> None:
+    def start(self, at: datetime | None = None) -> None:
+        """Now, or when it really was, as an earlier gateway wrote it down."""
+        now = datetime.now(UTC)
         self.status = Status.RUNNING
-        self._started = time.monotonic()
-        self._started_at = datetime.now(UTC)
+        self._started_at = at or now
+        self._started = time.monotonic() - max(0.0, (now - self._started_at).total_seconds())
+
+    def lasted(self, duration_s: float | None) -> None:
+        self._duration = duration_s
 
     def finish(self, status: Status) -> None:
         """Wakes whoever waits in `done`. Called once."""
@@ -91,22 +103,21 @@ class Execution:
                 timer.cancel()
         self.timer = self.straggler = None
         self.waiting_for_input = False
-        self.question = self.reply = None
+        self.reply = None
         waiting, self._done = self._done, []
         for future in waiting:
             if not future.done():
                 future.set_result(None)
 
-    def ask(self) -> Happening | None:
-        """The question comes by one socket, its place in the order of the outputs by another: it takes both."""
-        if self.question is None or not self.asked:
-            return None
-        question, self.question, self.asked = self.question, None, False
-        happening = translate("input_request", question.content)
-        self.waiting_for_input = happening is not None
-        return happening
+    def part(self) -> None:
+        """Nobody can wait for it any longer here, though it may go on."""
+        waiting, self._done = self._done, []
+        for future in waiting:
+            if not future.done():
+                future.set_exception(GatewayStopping("The gateway is being stopped; the execution goes on without it."))
 
     async def done(self) -> None:
+        """Raises GatewayStopping."""
         if not self.finished:
             future = asyncio.get_running_loop().create_future()
             self._done.append(future)

@@ -26,6 +26,8 @@ class Plan:
     log_bytes: int = 64 << 20
     history_length: int = 1000
     max_queued: int = 100
+    # What was asked for, as it was asked for.
+    wishes: dict[str, Any] = field(default_factory=dict)
 
     def allowed(self) -> dict[str, Any]:
         """What the session may use, as its caller sees it."""

@@ -54,12 +54,16 @@ class Recorder:
             if execution is not None:
                 happening.data["late_execution_id"] = execution.id
             event = self._log.append(happening.type, happening.data, None, happening.size)
+        self.apply(event.seq, execution, happening)
+
+    def apply(self, seq: int, execution: Execution | None, happening: Happening) -> None:
+        """Changes the outputs as a notebook would."""
         if happening.type == "output.update":
             for reference in self._displays.get(happening.data.get("display_id", ""), ()):
                 if (shown := reference()) is not None:
                     update(shown, happening)
         elif execution is not None:
-            item = execution.outputs.apply(event.seq, happening)
+            item = execution.outputs.apply(seq, happening)
             display_id = happening.data.get("display_id", "")
             if item is not None and 0 < len(display_id) <= LONGEST_DISPLAY_ID:
                 self._remember(display_id, item)

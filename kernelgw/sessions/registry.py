@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import shutil
 import time
@@ -17,11 +18,13 @@ from ..errors import (
     BadRequest,
     DiskFull,
     EnvironmentNotBuilt,
+    GatewayError,
     HouseFull,
     SessionNotFound,
     UnknownEnvironment,
     UnknownLanguage,
 )
+from ..kernel.exits import GATEWAY_GONE
 from ..kernel.kernel import Kernel
 from ..kernel.launcher import Launcher, Terms
 from ..sandbox.policy import Limits
@@ -32,6 +35,7 @@ from .lifecycle import State
 from .plan import Plan
 from .pool import Pool
 from .session import Session
+from .shelf import Shelf
 from .terms import ASK_FOR_LESS, agree
 
 # Whoever writes a URL takes "." and ".." out of it, and then means another one.
@@ -40,6 +44,7 @@ LANGUAGES = ("python",)
 LIVE = frozenset({State.STARTING, State.IDLE, State.BUSY})
 RETRY_AFTER_S = 5
 CULL_INTERVAL_S = 1.0
+log = logging.getLogger("kernelgw.sessions")
 
 
 class Registry:
@@ -51,15 +56,21 @@ class Registry:
         self.sessions: dict[str, Session] = {}
         self._pools: dict[str, Pool] = {}
         self._starting = asyncio.Semaphore(settings.max_starting)
+        self._shelf = Shelf(settings.data_dir)
+        self._keep = False
         self._culler: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Starts the default environment and its pool. Raises GatewayError."""
         await self.launcher.prepare()
+        self._shelf.prepare()
+        await self._restore()
         pool = self.pool(self.settings.environment)
         await self.launcher.server(pool.environment)
         if self.launcher.fences.sandboxed:
             await check.require(self.launcher, pool.environment, pool.terms, self.settings.port)
+        for session in self.sessions.values():
+            session.resume()
         pool.refill()
         self._culler = asyncio.create_task(self._cull())
 
@@ -67,12 +78,41 @@ class Registry:
         if self._culler is not None:
             self._culler.cancel()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
-        await self.end_all()
-        await self.launcher.stop()
+        await self.leave_all(self._keep)
+        await self.launcher.stop(self._keep)
 
-    async def end_all(self) -> None:
-        """Ends every session. Their executions complete and their streams end, so that readers leave by themselves."""
-        await asyncio.gather(*(self.delete(name) for name in list(self.sessions)))
+    async def leave_all(self, keep: bool = False) -> None:
+        """Before the gateway ends: streams end, so that readers leave by themselves. The sessions stay. `keep`: their
+        kernels too, and what they run; the next gateway goes on with them."""
+        self._keep = keep
+        await asyncio.gather(*(session.leave(keep) for session in self.sessions.values()))
+        self.sessions.clear()
+
+    async def _restore(self) -> None:
+        """What an earlier gateway knew, and what of it lives."""
+        for name, beginning in self._shelf.found():
+            plan = self._plan_again(name, beginning.get("session", {}).get("wishes", {}))
+            session = Session(name, plan, self, self._shelf.journal(name, plan.log_bytes))
+            note, lived_in = session.restore()
+            if lived_in is not None:
+                session.workspace = self.launcher.workspaces.adopt(lived_in)
+            self.sessions[name] = session
+            if note is None or session.workspace is None:
+                session.detached(GATEWAY_GONE)
+                continue
+            terms = replace(plan.terms, session=name)
+            found = await self.launcher.adopt(note, session.workspace, terms)
+            session.attach(found) if isinstance(found, Kernel) else session.detached(found)
+        lived_in_now = [str(each.workspace.path) for each in self.sessions.values() if each.workspace is not None]
+        await self.launcher.sweep([each.kernel.id for each in self.sessions.values() if each.kernel], lived_in_now)
+
+    def _plan_again(self, name: str, wishes: dict[str, Any]) -> Plan:
+        """What it was allowed, if that may still be had."""
+        try:
+            return self._plan(wishes)
+        except GatewayError as error:
+            log.warning("session %s goes on with the gateway's own limits: %s", name, error)
+            return self._plan({})
 
     # sessions
 
@@ -95,7 +135,8 @@ class Registry:
         plan = self._plan(wishes or {})
         self.check_language(plan.language)
         self.admit(plan.terms.limits)
-        session = Session(name, plan, self)
+        session = Session(name, plan, self, self._shelf.journal(name, plan.log_bytes))
+        session.begin()
         self.sessions[name] = session
         return session, True
 
@@ -123,6 +164,7 @@ class Registry:
             log_bytes=settings.log_bytes,
             history_length=settings.history_length,
             max_queued=settings.max_queued,
+            wishes=wishes,
         )
 
     @staticmethod
@@ -134,9 +176,11 @@ class Registry:
         session = self.get(name)
         # First, so that nobody else ends it too, and the id is free for a new one at once.
         del self.sessions[name]
+        folder = self._shelf.put_away(session.log.journal)
         await session.end()
         if session.workspace is not None:
             await self.launcher.remove_workspace(session.workspace)
+        await self._shelf.remove(folder)
 
     def execute(
         self, session: Session, code: str, language: str | None, timeout_s: float | None, stdin: bool

@@ -7,32 +7,31 @@ cell at one hop from the socket to the waiting request.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from ..errors import GatewayError, NotWaitingForInput, QueueFull, SessionNotFound
-from ..events import translate
+from ..errors import DiskFull, GatewayError, NotWaitingForInput, QueueFull, SessionNotFound
+from ..events.journal import Journal
 from ..events.log import EventLog
 from ..events.outputs import Outputs
 from ..kernel.exits import Exit
 from ..kernel.kernel import Kernel
-from ..kernel.wire import Message
 from ..sandbox.workspaces import Workspace
+from . import notes
+from .dialogue import Dialogue
 from .execution import Execution, Status
-from .hints import ended_for_memory, hint
+from .hints import hint
 from .history import History
 from .lifecycle import WITHOUT_KERNEL, State, move
+from .notes import Note
 from .plan import Plan
 from .recorder import Recorder
+from .restore import Restored
 
-# The reply and `idle` come by different sockets. After one of them the other is owed, once nothing more has come for
-# this long: a flood of output comes before its `idle`, and takes its time.
-STRAGGLER_S = 5.0
 HISTORY_SHARE = 2  # All executions together may keep this many times what one may.
-log = logging.getLogger("kernelgw.session")
 
 
 class KernelSource(Protocol):
@@ -44,14 +43,13 @@ class KernelSource(Protocol):
 class Session:
     """Get-or-create makes one of these. All methods are called in the event loop; none blocks it."""
 
-    def __init__(self, id_: str, plan: Plan, source: KernelSource) -> None:
+    def __init__(self, id_: str, plan: Plan, source: KernelSource, journal: Journal | None = None) -> None:
         self.id = id_
         self.plan = plan
         self.state = State.NEW
         self.reason: str | None = None
-        self.kernel: Kernel | None = None
         self.workspace: Workspace | None = None
-        self.log = EventLog(plan.log_bytes)
+        self.log = EventLog(plan.log_bytes, journal)
         self._history = History(plan.history_length, HISTORY_SHARE * plan.output_bytes)
         self.executions = self._history.executions
         self.created_at = datetime.now(UTC)
@@ -59,13 +57,66 @@ class Session:
         self.generation = 0
         self._source = source
         self._queue: deque[Execution] = deque()
-        self._current: Execution | None = None
         self._recorder = Recorder(self.log, lambda name, value: hint(name, value, plan.network != "off"))
         self._starting: asyncio.Task[None] | None = None
+        self.dialogue = Dialogue(self.log, self._recorder, self.executions, self._complete)
         self._lost: str | None = None
         self._closing = False
         self._doomed: list[Execution] | None = None
         self._loop = asyncio.get_running_loop()
+        if journal is not None:
+            journal.heading = lambda: notes.heading(self)
+
+    def begin(self) -> None:
+        """A new one: from now on it is known to whoever comes after us. Raises DiskFull."""
+        self.log.note({"begun": self.id})
+        self.log.flush()
+        if self.log.failure is not None:
+            raise DiskFull(f"The session cannot be written down: {self.log.failure.strerror}.")
+
+    def restore(self) -> tuple[Note | None, Note | None]:
+        """Takes up what an earlier gateway wrote of this session. Returns what it wrote of the kernel, if that may live
+        on, and of the workspace. Then either `attach` or `detached` has to follow, and `resume`."""
+        found = Restored(self.id, self.log, self._history, self._recorder, self.plan.output_bytes)
+        found.replay()
+        self.state, self.reason, self.generation = found.state, found.reason, found.generation
+        self.created_at = found.created_at
+        self._queue, self.dialogue.current = found.queue, found.current
+        if self.state is State.DEAD:
+            self._lost = self.reason
+        return (found.kernel if self.state in (State.IDLE, State.BUSY) else None), found.workspace
+
+    def attach(self, kernel: Kernel) -> None:
+        """To the kernel that it had."""
+        self._listen_to(kernel)
+        kernel.client.resume(self.log.journal.taken if self.log.journal is not None else 0)
+        if kernel.exit is not None:
+            self._kernel_exited(kernel.exit)
+            return
+        execution = self.dialogue.current
+        if execution is not None:
+            # It may never have got there; it is not run twice.
+            kernel.client.execute(execution.id, execution.code, execution.stdin)
+            self._time(execution)
+
+    def detached(self, exit_: Exit) -> None:
+        """Its kernel did not outlive the gateway, if it had one."""
+        self._closing = True
+        if self.state is State.STARTING:
+            # What waits for a first kernel had counted on nothing.
+            self._become(State.DEAD, exit_.reason)
+            self._lost = exit_.reason
+        elif self.state in (State.IDLE, State.BUSY):
+            self._kernel_exited(exit_)
+
+    def resume(self) -> None:
+        """Kernels can be had now."""
+        self._closing = False
+        self._pump()
+
+    @property
+    def kernel(self) -> Kernel | None:
+        return self.dialogue.kernel
 
     # what doors call
 
@@ -89,6 +140,7 @@ class Session:
         execution.first_seq = self.log.last + 1
         self._history.add(execution)
         self._queue.append(execution)
+        self.log.note(notes.queued(execution))
         self.touch()
         self._pump()
         return execution
@@ -96,12 +148,12 @@ class Session:
     def interrupt(self) -> None:
         """Stops the running cell and drops those that wait, as people mean by stop. No effect when idle."""
         self._cancel_queue(Status.INTERRUPTED, "Interrupted before it started.")
-        if self._current is not None:
+        if self.dialogue.current is not None:
             self._stop_current(Status.INTERRUPTED)
 
     def stop(self, execution: Execution) -> None:
         """Stops one execution, wherever it is: its caller has gone and wanted that."""
-        if execution is self._current:
+        if execution is self.dialogue.current:
             self._stop_current(Status.INTERRUPTED)
         elif execution in self._queue:
             self._queue.remove(execution)
@@ -111,6 +163,7 @@ class Session:
         if not execution.waiting_for_input or self.kernel is None:
             raise NotWaitingForInput("This execution is not waiting for input.")
         execution.waiting_for_input = False
+        self.log.note(notes.answered(execution))
         self.kernel.client.answer_input(value)
         self.touch()
 
@@ -147,20 +200,36 @@ class Session:
         self._become(State.ENDED, "ended")
         self.log.close()
 
+    async def leave(self, keep: bool = False) -> None:
+        """The end of the gateway; the session stays as it is for the next one, and with `keep` its kernel too."""
+        self._closing = True
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        if (kernel := self.kernel) is not None and keep:
+            self.dialogue.kernel = None
+            kernel.leave()
+            for execution in self.executions.values():
+                execution.part()
+        elif kernel is not None:
+            kernel.end("stopped")
+            await kernel.ended()
+        self.log.close()
+
     def touch(self) -> None:
         self.active_at = time.monotonic()
 
     @property
     def quiet(self) -> bool:
-        return self._current is None and not self._queue and self._starting is None
+        return self.dialogue.current is None and not self._queue and self._starting is None
 
     @property
-    def queued(self) -> int:
-        return len(self._queue)
+    def waiting(self) -> Collection[Execution]:
+        return self._queue
 
     @property
-    def running(self) -> str | None:
-        return self._current.id if self._current else None
+    def current(self) -> Execution | None:
+        return self.dialogue.current
 
     # the kernel's life
 
@@ -177,28 +246,37 @@ class Session:
             return
         finally:
             self._starting = None
-        self.kernel = kernel
         self.generation += 1
-        kernel.client.listener = self
-        kernel.exited = self._kernel_exited
-        kernel.disconnected = self._doom_queue
-        kernel.settled = self._pump
-        self._doomed = None
+        if self.workspace is not None:
+            self.log.note({"workspace": self.workspace.as_note()})
+        self.log.note({"kernel": kernel.as_note(), "generation": self.generation})
+        # Each kernel counts from one.
+        self.log.begin_at(kernel.client.taken)
+        self._listen_to(kernel)
         if kernel.exit is not None:
             self._kernel_exited(kernel.exit)
             return
         self._become(State.IDLE)
         self._pump()
 
+    def _listen_to(self, kernel: Kernel) -> None:
+        self.dialogue.kernel = kernel
+        kernel.client.listener = self.dialogue
+        self.log.written = kernel.client.confirm
+        kernel.exited = self._kernel_exited
+        kernel.disconnected = self._doom_queue
+        kernel.settled = self._pump
+        self._doomed = None
+
     def _kernel_exited(self, exit_: Exit) -> None:
-        kernel, self.kernel = self.kernel, None
+        kernel, self.dialogue.kernel = self.kernel, None
         if kernel is not None:
             kernel.client.listener = None
         self._lost = exit_.reason
         self._recorder.forget_displays()
         if self.state is not State.ENDED:
             self._become(State.DEAD, exit_.reason)
-        execution = self._current
+        execution = self.dialogue.current
         if execution is not None:
             status = execution.stopping if exit_.cause == "deadline" else Status.KILLED
             execution.error = {"name": "KernelDied", "value": exit_.reason, "traceback": [], "hint": exit_.hint}
@@ -220,7 +298,7 @@ class Session:
     # the queue
 
     def _pump(self) -> None:
-        if self._current is not None or not self._queue or self._closing:
+        if self.dialogue.current is not None or not self._queue or self._closing:
             return
         if self.kernel is not None and self.state is State.IDLE:
             if self.kernel.free:
@@ -230,7 +308,7 @@ class Session:
 
     def _begin(self, execution: Execution) -> None:
         assert self.kernel is not None
-        self._current = execution
+        self.dialogue.current = execution
         execution.start()
         execution.first_seq = self.log.last + 1
         if self._lost is not None and self.generation > 1:
@@ -244,62 +322,42 @@ class Session:
             "started_at": execution.summary()["started_at"],
         }
         self.log.append("execution.started", started, execution.id, len(execution.code))
-        if execution.timeout_s:
-            execution.timer = self._loop.call_later(execution.timeout_s, self._deadline, execution)
+        self._time(execution)
+        # What the kernel may begin has to be known to whoever comes after us.
+        self.log.flush()
         try:
             self.kernel.client.execute(execution.id, execution.code, execution.stdin)
         except (TypeError, ValueError, OSError) as error:
             execution.error = {"name": "NotSent", "value": f"The code cannot be sent: {error}", "traceback": []}
             self._complete(execution, Status.FAILED)
 
+    def _time(self, execution: Execution) -> None:
+        """Its deadline counts from its start, whoever was there meanwhile."""
+        if execution.stopping is Status.TIMED_OUT:
+            execution.timer = self._loop.call_later(self.plan.grace_s, self._overdue, execution)
+        elif execution.timeout_s:
+            left = max(0.0, execution.timeout_s - (execution.duration() or 0.0))
+            execution.timer = self._loop.call_later(left, self._deadline, execution)
+
     def _deadline(self, execution: Execution) -> None:
-        if self._current is not execution:
+        if self.dialogue.current is not execution:
             return
         self._stop_current(Status.TIMED_OUT)
         execution.timer = self._loop.call_later(self.plan.grace_s, self._overdue, execution)
 
     def _overdue(self, execution: Execution) -> None:
-        if self._current is execution and self.kernel is not None:
+        if self.dialogue.current is execution and self.kernel is not None:
             self.kernel.end("deadline")
 
     def _stop_current(self, why: Status) -> None:
-        execution = self._current
+        execution = self.dialogue.current
         if execution is None or self.kernel is None:
             return
         execution.stopping = why
+        self.log.note(notes.stopping(execution))
         # Before the kernel has entered the cell it ignores interrupts; `execute_input` says that it has.
         if execution.entered:
             self.kernel.interrupt()
-
-    def _maybe_complete(self, execution: Execution) -> None:
-        if execution.idle and execution.reply is not None:
-            self._settle(execution)
-        elif self._current is execution and execution.straggler is None:
-            execution.straggler = self._loop.call_later(STRAGGLER_S, self._straggler, execution, self.log.last)
-
-    def _straggler(self, execution: Execution, seen: int) -> None:
-        execution.straggler = None
-        if self._current is execution and self.log.last != seen:
-            self._maybe_complete(execution)
-        elif self._current is execution:
-            log.info("execution %s: completed without its %s", execution.id, "idle" if execution.reply else "reply")
-            self._settle(execution)
-
-    def _settle(self, execution: Execution) -> None:
-        reply = execution.reply or {}
-        for happening in translate.payload(reply):
-            self._recorder.output(execution, happening)
-        execution.execution_count = translate.count(reply) or execution.execution_count
-        if translate.leaves(reply) and self.kernel is not None:
-            execution.state_lost = True
-            self.kernel.leaves()
-        if self.kernel is not None and (killed := self.kernel.killed_for_memory()):
-            self._recorder.output(execution, ended_for_memory(killed))
-        failed = reply.get("status") != "ok"
-        if failed:
-            execution.error = translate.error(reply)
-            self._recorder.advise(execution.error)
-        self._complete(execution, execution.outcome(failed))
 
     def _complete(self, execution: Execution, status: Status) -> None:
         """Exactly once for each execution, and the last event that it has."""
@@ -307,13 +365,14 @@ class Session:
             return
         execution.finish(status)
         self.touch()
-        if self._current is execution:
-            self._current = None
+        if self.dialogue.current is execution:
+            self.dialogue.current = None
             if self.state is State.BUSY:
                 self._become(State.IDLE)
         self._history.completed(execution)
         event = self.log.append("execution.completed", execution.summary(), execution.id, execution.error_size)
         execution.last_seq = event.seq
+        self.log.flush()
         self._pump()
 
     def _cancel_queue(self, status: Status, why: str) -> None:
@@ -331,59 +390,6 @@ class Session:
             execution.error = {"name": "KernelDidNotStart", "value": error.message, "traceback": [], "hint": error.hint}
             execution.state_lost = self.generation > 0
             self._complete(execution, Status.KILLED)
-
-    # what the kernel says
-
-    def on_iopub(self, message: Message) -> None:
-        kind = message.msg_type
-        execution = self._of(message)
-        if kind == "status":
-            self._status(execution, message)
-        elif kind == "execute_input":
-            self._entered(execution, message)
-        elif kind == "input_request":
-            if execution is not None and execution is self._current:
-                execution.asked = True
-                self._ask(execution)
-        else:
-            self._recorder.message(execution, message)
-
-    def on_reply(self, message: Message) -> None:
-        execution = self._of(message)
-        if message.msg_type == "execute_reply" and execution is not None and execution is self._current:
-            execution.reply = message.content
-            self._maybe_complete(execution)
-
-    def on_input_request(self, message: Message) -> None:
-        execution = self._of(message)
-        if execution is not None and execution is self._current:
-            execution.question = message
-            self._ask(execution)
-
-    def _ask(self, execution: Execution) -> None:
-        if (happening := execution.ask()) is not None:
-            self.log.append(happening.type, happening.data, execution.id, happening.size)
-
-    def _of(self, message: Message) -> Execution | None:
-        current = self._current
-        if current is not None and current.id == message.parent_id:
-            return current
-        return self.executions.get(message.parent_id)
-
-    def _status(self, execution: Execution | None, message: Message) -> None:
-        running = execution is not None and execution is self._current
-        if running and execution is not None and message.content.get("execution_state") == "idle":
-            execution.idle = True
-            self._maybe_complete(execution)
-
-    def _entered(self, execution: Execution | None, message: Message) -> None:
-        # Once: code can say it again, and each time would cost an interrupt.
-        if execution is None or execution is not self._current or execution.entered:
-            return
-        execution.entered = True
-        execution.execution_count = translate.count(message.content)
-        if execution.stopping is not None and self.kernel is not None:
-            self.kernel.interrupt()
 
     def _become(self, state: State, reason: str | None = None) -> None:
         self.state = move(self.state, state)

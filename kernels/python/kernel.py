@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -26,6 +27,9 @@ from ..linux import set_process_name
 from ..packing import pack
 from .shell import Shell
 
+# Requests that are known by their id when they come again: one runs, and the others wait at the gateway.
+FEW = 16
+
 
 class _NoSubshells:
     """Stands where ipykernel looks for its shell channel thread; there is none, and no subshells."""
@@ -35,6 +39,18 @@ class _NoSubshells:
 
     def __bool__(self) -> bool:
         return False
+
+
+class OneVoice(Session):
+    """Replies to cells and questions take their place in the one order of all that is said, which is kept and can be
+    had again; each by a socket of its own would be lost with whoever was connected."""
+
+    output: Any = None
+
+    def send(self, stream: Any, msg_or_type: Any, *args: Any, **kwargs: Any) -> Any:
+        if msg_or_type in ("execute_reply", "input_request") and self.output is not None:
+            stream, kwargs["ident"] = self.output, str(msg_or_type).encode()
+        return super().send(stream, msg_or_type, *args, **kwargs)
 
 
 class PythonKernel(IPythonKernel):
@@ -52,6 +68,7 @@ class PythonKernel(IPythonKernel):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(shell_channel_thread=_NoSubshells(), **kwargs)
         self.shell_handlers["claim_request"] = self.claim_request
+        self._begun: deque[str] = deque(maxlen=FEW)
 
     async def claim_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Makes a pooled kernel the session's own: its variables of the environment and its directory."""
@@ -62,10 +79,12 @@ class PythonKernel(IPythonKernel):
             os.chdir(cwd)
         self.session.send(stream, "claim_reply", {"status": "ok"}, parent, ident=ident)
 
-    def _input_request(self, prompt: str, ident: Any, parent: Any, password: bool = False) -> str:
-        # The question goes by a socket of its own; this takes its place in the order of the outputs.
-        self.session.send(self.iopub_socket, "input_request", {}, parent)
-        return super()._input_request(prompt, ident, parent, password)
+    async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        # A gateway that came back asks again for what may never have arrived.
+        if parent["header"]["msg_id"] in self._begun:
+            return
+        self._begun.append(parent["header"]["msg_id"])
+        await super().execute_request(stream, ident, parent)
 
     def set_parent(self, ident: Any, parent: Any, channel: str = "shell") -> None:
         # Code may have set them to None, which IPython does not survive.
@@ -102,7 +121,7 @@ def build() -> PythonKernel:
     pdb.set_trace = debugger.set_trace
     # `run` makes the same directory inside the sandbox.
     profile = ProfileDir(location=os.path.join(os.environ["IPYTHONDIR"], "profile"))
-    session = Session(key=b"", username="kernel", pack=pack)
+    session = OneVoice(key=b"", username="kernel", pack=pack)
     kernel = PythonKernel.instance(config=config, log=log, profile_dir=profile, session=session)
     # Last, since the debugger that the kernel has just imported set its own.
     sys.breakpointhook = _breakpoint

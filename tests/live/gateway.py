@@ -46,7 +46,7 @@ class Gateway:
         self.url = ""
         self.baseline: Resources | None = None
         self._output = data_dir.with_name(data_dir.name + ".out")
-        settings = {"port": 0, "data_dir": data_dir, "token": TOKEN, **options}
+        settings = {"port": 0, "data_dir": data_dir, "token": TOKEN, "on_stop": "end", **options}
         flags = [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
         self.command = [*command, "serve", *flags]
         self.process: subprocess.Popen[bytes] | None = None
@@ -182,7 +182,9 @@ class Gateway:
         proc.wait_until(lambda: not proc.unix_sockets(self.data_dir), 5, lambda: proc.unix_sockets(self.data_dir))
         left = {path.name for path in (self.data_dir / "run").iterdir()}
         assert {name for name in left if not name.endswith(".log")} <= REMAINS, left
-        assert list((self.data_dir / "workspaces").iterdir()) == []
+        # Sessions stay with their files, until somebody deletes them.
+        sessions = list((self.data_dir / "sessions").iterdir())
+        assert len(list((self.data_dir / "workspaces").iterdir())) <= len(sessions)
         assert not (self.data_dir / "gateway.json").exists()
 
     def kill(self) -> dict[int, str]:

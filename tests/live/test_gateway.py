@@ -67,17 +67,27 @@ def test_start_announces_itself(make_gateway: MakeGateway) -> None:
 
 
 def test_after_a_crash(make_gateway: MakeGateway) -> None:
-    """kill -9, then a new gateway on the same directory: the old kernels go, the new ones work."""
+    """kill -9, then a new gateway on the same directory: sessions go on, what was nobody's is ended."""
     first = make_gateway()
     with first.client() as client:
-        Session(client, "s").value("x = 1")
-    orphans = first.kill()
-    assert proc.still_there(orphans)
+        session = Session(client, "s")
+        session.value("x = 1")
+        kernel = session.look()["kernel"]["pid"]
+    left = first.kill()
+    assert kernel in proc.still_there(left)
+    warm = [pid for pid in left if pid not in proc.neighbours(kernel) and proc.command(pid).startswith("/bin/sleep")]
+    assert len(warm) == 2
     second = make_gateway(first.data_dir)
-    proc.wait_until(lambda: not proc.still_there(orphans), 5, lambda: proc.still_there(orphans))
+    nobodys = {pid: start for pid, start in left.items() if pid in warm}
+    proc.wait_until(lambda: not proc.still_there(nobodys), 5, lambda: proc.still_there(nobodys))
     with second.client() as client:
-        assert Session(client, "s").run("x")["error"]["name"] == "NameError"
-        assert Session(client, "s").value("print('on')") == "on\n"
+        session = Session(client, "s")
+        assert session.look()["kernel"]["pid"] == kernel
+        assert session.value("print(x)") == "1\n"
+        assert [each["code"] for each in client.get("/v1/sessions/s/history").json()["executions"]] == [
+            "x = 1",
+            "print(x)",
+        ]
     # Only what the second one has itself: two in the pool and the session's.
     proc.wait_until(lambda: len(list((second.data_dir / "workspaces").iterdir())) == 3, 10, "old workspaces to go")
 
@@ -88,12 +98,16 @@ def test_after_a_crash_while_busy(make_gateway: MakeGateway) -> None:
         first.client() as client,
         Session(client, "s").stream("print('running', flush=True)\nwhile True: pass") as stream,
     ):
-        stream.until_text("running")
-        orphans = first.kill()
+        id_ = stream.until_text("running").data["execution_id"]
+        first.kill()
     second = make_gateway(first.data_dir, pool_size=1)
-    proc.wait_until(lambda: not proc.still_there(orphans), 5, lambda: proc.still_there(orphans))
     with second.client() as client:
-        assert Session(client, "s").value("print('on')") == "on\n"
+        session = Session(client, "s")
+        assert session.look()["running"] == id_
+        session.interrupt()
+        with session.follow(id_) as stream:
+            assert stream.until("execution.completed").data["status"] == "interrupted"
+        assert session.value("print('on')") == "on\n"
 
 
 def test_after_a_crash_with_a_fork_server_that_does_not_answer(make_gateway: MakeGateway) -> None:

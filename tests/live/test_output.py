@@ -184,18 +184,19 @@ def test_20_mb_from_a_subprocess(session: Session) -> None:
 
 
 def test_output_that_takes_its_time_still_belongs_to_its_cell(session: Session) -> None:
-    """The reply comes by another socket, long before the last output does."""
+    """Much of it is still to be sent when the cell is through."""
     code = """
 import time
 from IPython.display import display
-socket = get_ipython().kernel.iopub_socket._socket
+said = get_ipython().kernel.iopub_socket._said
+socket = said._socket
 class Slow:
     def __getattr__(self, name):
         return getattr(socket, name)
     def send_multipart(self, parts):
         time.sleep(0.03)
         socket.send_multipart(parts)
-get_ipython().kernel.iopub_socket._socket = Slow()
+said._socket = Slow()
 for number in range(250):
     display({'text/plain': str(number)}, raw=True)
 """

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import zmq
 from jupyter_client.session import Session
 
 from kernels import output as module
@@ -20,9 +23,13 @@ CLOSE: Any = object()
 
 
 class Socket:
-    """Notes what is sent, and can be held: a gateway that does not read."""
+    """Notes what is sent, and can be held: a gateway that does not read. Its subscriber listens from the first."""
 
     def __init__(self) -> None:
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK)
+        self.upstream: deque[bytes] = deque()
+        self.say(b"\x01")
+        self.say(b"\x030")
         self.sent: list[list[bytes]] = []
         self.free = threading.Event()
         self.free.set()
@@ -35,8 +42,23 @@ class Socket:
         self.free.wait(SOON_S)
         self.senders.add(threading.current_thread().name)
         with self.arrived:
-            self.sent.append(parts)
+            number, *said = parts
+            assert number == b"#%d" % (len(self.sent) + 1)
+            self.sent.append(said)
             self.arrived.notify_all()
+
+    def say(self, message: bytes) -> None:
+        """As the gateway."""
+        self.upstream.append(message)
+        os.eventfd_write(self.fd, 1)
+
+    def get(self, option: int) -> int:
+        return self.fd if option == zmq.FD else zmq.POLLIN if self.upstream else 0
+
+    def recv(self) -> bytes:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.fd)
+        return self.upstream.popleft()
 
     def close(self, linger: int) -> None:
         self.closed = True

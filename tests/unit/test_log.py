@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
-from kernelgw.events.log import OVERHEAD, Event, EventLog
+from kernelgw.events.event import OVERHEAD, Event
+from kernelgw.events.log import EventLog
 
 
 class Payload(str):

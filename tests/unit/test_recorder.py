@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernelgw.events.log import Event, EventLog
+from kernelgw.events.event import Event
+from kernelgw.events.log import EventLog
 from kernelgw.events.outputs import Outputs
 from kernelgw.events.translate import Happening, translate
 from kernelgw.sessions import recorder as module

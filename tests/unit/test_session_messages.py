@@ -72,19 +72,19 @@ async def test_idle_again_and_again_arms_one_timer_and_the_end_none(session: Ses
     before = timers()
     execution = await running(session)
     for _ in range(1000):
-        session.on_iopub(idle(execution))
+        session.dialogue.on_iopub(idle(execution))
     assert timers() == before + 1
-    session.on_reply(said(execution, "execute_reply", {"status": "ok"}))
+    session.dialogue.on_iopub(said(execution, "execute_reply", {"status": "ok"}))
     assert execution.status is Status.COMPLETED
     assert timers() == before
 
 
 async def test_an_error_reply_is_cut_and_counted_and_the_reply_not_kept(session: Session) -> None:
     execution = await running(session)
-    session.on_iopub(idle(execution))
+    session.dialogue.on_iopub(idle(execution))
     before = session.log.size
     reply = {"status": "error", "ename": "E", "evalue": "v" * 5_000_000, "traceback": ["t" * 100_000] * 50}
-    session.on_reply(said(execution, "execute_reply", reply))
+    session.dialogue.on_iopub(said(execution, "execute_reply", reply))
     assert execution.status is Status.FAILED
     assert execution.reply is None
     assert execution.error is not None
@@ -96,22 +96,17 @@ async def test_an_error_reply_is_cut_and_counted_and_the_reply_not_kept(session:
 async def test_only_what_runs_may_ask(session: Session) -> None:
     question = {"prompt": "Who? ", "password": False}
     first = await running(session)
-    session.on_iopub(idle(first))
-    session.on_reply(said(first, "execute_reply", {"status": "ok"}))
+    session.dialogue.on_iopub(idle(first))
+    session.dialogue.on_iopub(said(first, "execute_reply", {"status": "ok"}))
     second = await running(session)
     for execution in (first, second):
-        session.on_input_request(said(execution, "input_request", question))
-    assert first.question is None
-    assert second.question is not None
-    for execution in (first, second):
-        session.on_iopub(said(execution, "input_request", question))
-    assert (first.asked, first.waiting_for_input) == (False, False)
+        session.dialogue.on_iopub(said(execution, "input_request", question))
+    assert not first.waiting_for_input
     assert second.waiting_for_input
     assert [event.execution_id for event in asked(session.log)] == [second.id]
-    session.on_input_request(said(second, "input_request", question))
-    session.on_iopub(idle(second))
-    session.on_reply(said(second, "execute_reply", {"status": "ok"}))
-    assert second.question is None
+    session.dialogue.on_iopub(idle(second))
+    session.dialogue.on_iopub(said(second, "execute_reply", {"status": "ok"}))
+    assert not second.waiting_for_input
 
 
 def asked(log: EventLog) -> list[Any]:
@@ -121,6 +116,5 @@ def asked(log: EventLog) -> list[Any]:
 async def test_a_long_question_counts(session: Session) -> None:
     execution = await running(session)
     prompt = {"prompt": "x" * 1_000_000}
-    session.on_iopub(said(execution, "input_request", prompt))
-    session.on_input_request(said(execution, "input_request", prompt))
+    session.dialogue.on_iopub(said(execution, "input_request", prompt))
     assert asked(session.log)[0].size >= 1_000_000

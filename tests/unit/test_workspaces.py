@@ -258,7 +258,9 @@ def test_a_tree_too_deep_for_paths_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["directory", "auto"])
-def test_prepare_clears_what_an_earlier_gateway_left(tmp_path: Path, identities: Identities, kind: str) -> None:
+def test_what_an_earlier_gateway_left_is_cleared_but_for_what_is_somebody_s(
+    tmp_path: Path, identities: Identities, kind: str
+) -> None:
     folder = tmp_path / "workspaces"
     (folder / "old" / "deep").mkdir(parents=True)
     (folder / "image").write_bytes(b"x" * 1000)
@@ -267,9 +269,28 @@ def test_prepare_clears_what_an_earlier_gateway_left(tmp_path: Path, identities:
     (tmp_path / "templates" / "123").touch()
     found = choose(folder, identities, kind)
     found.prepare()
-    assert list(folder.iterdir()) == []
+    (folder / "kept").mkdir()
+    found.sweep({"kept"})
+    assert [path.name for path in folder.iterdir()] == ["kept"]
     assert not (tmp_path / "templates").exists()
     assert folder.stat().st_mode & 0o777 == 0o711
+
+
+def test_a_workspace_is_adopted_by_a_later_gateway(directories: Workspaces, tmp_path: Path) -> None:
+    async def action() -> None:
+        made = await directories.new(16 * MB)
+        later = choose(directories.folder, Identities(FIRST, 2), "directory")
+        found = later.adopt(made.as_note())
+        assert found is not None
+        assert (found.path, found.uid, found.image, found.size) == (made.path, made.uid, False, 16 * MB)
+        # Its uid is nobody else's, and it is adopted once.
+        assert (await later.new(16 * MB)).uid != made.uid or made.uid is None
+        for wrong in ({"image": True}, {"name": "none"}, {"name": "../workspaces"}, {"uid": 0}):
+            assert later.adopt({**made.as_note(), **wrong}) is None
+        if made.uid is not None:
+            assert later.adopt(made.as_note()) is None
+
+    run(action)
 
 
 @needs_root

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
-from tests.live.client import House, Session
+from tests.live.client import House, Session, visiting
 
 from .. import matrix
 from ..conftest import World
@@ -25,9 +24,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         yield World(request.param, gateway)
 
 
-@pytest.fixture(autouse=True)
-def patience(house: House) -> None:
-    house.client.timeout = httpx.Timeout(100)
+@pytest.fixture
+def house(world: World, request: pytest.FixtureRequest) -> Iterator[House]:
+    with visiting(world.gateway, request.node.name, timeout=100) as house:
+        yield house
 
 
 @pytest.fixture

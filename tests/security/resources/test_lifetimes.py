@@ -16,7 +16,7 @@ from tests.live.gateway import Gateway
 
 from .. import matrix
 from ..conftest import World
-from ..remains import Remains, groups_of, remains, settled
+from ..remains import Remains, remains, settled
 from .limits import FORKING, LIMITS
 
 # Gateways start and stop in here, several at a time when the whole suite runs.
@@ -97,25 +97,36 @@ def grown(gateway: Gateway, before: Remains) -> dict[str, int]:
 
 @pytest.mark.prop("RS11")
 @pytest.mark.parametrize("configuration", FORKING, ids=str)
-def test_what_a_killed_gateway_leaves_is_found_and_cleared(configuration: matrix.Configuration) -> None:
+def test_what_a_killed_gateway_leaves_is_taken_over_or_cleared(configuration: matrix.Configuration) -> None:
+    """Sessions go on; what is nobody's any more is gone before anything new starts."""
     with matrix.gateway(configuration) as gateway:
         with gateway.client() as client:
             for name in ("one", "two"):
                 session = Session(client, name)
                 session.create(limits=LIMITS) if name == "one" else None
                 assert session.value(LIVELY) == "lively\n"
+            kernels = {name: Session(client, name).look()["kernel"]["pid"] for name in ("one", "two")}
         fresh = re.compile(r"[0-9a-f]{32}")
         workspaces = {path.name for path in (gateway.data_dir / "workspaces").iterdir() if fresh.fullmatch(path.name)}
-        groups = set(groups_of(gateway.data_dir).names())
         left = gateway.kill()
         # All of it is really there, or its absence would mean nothing.
         assert len(proc.still_there(left)) >= 6
         gateway.start()
-        proc.wait_until(lambda: not proc.still_there(left), 5, lambda: proc.still_there(left))
-        assert not workspaces & {path.name for path in (gateway.data_dir / "workspaces").iterdir()}
-        assert not groups & set(groups_of(gateway.data_dir).names())
-        gateway.remember_baseline()
-        assert settled(gateway.pid, gateway.data_dir).loops <= 1
+        family = {pid for kernel in kernels.values() for pid in proc.neighbours(kernel)}
+        # And bubblewrap, which is the parent of what is in there.
+        family |= {proc.parent(pid) for pid in family}
+        servers = {pid for pid in left if proc.command(pid).rstrip().endswith("/kernels")}
+        nobodys = {pid: start for pid, start in left.items() if pid not in family | servers}
+        proc.wait_until(lambda: not proc.still_there(nobodys), 5, lambda: proc.still_there(nobodys))
+        assert len(workspaces & {path.name for path in (gateway.data_dir / "workspaces").iterdir()}) == 2
         with gateway.client() as client:
-            assert Session(client, "one").value("import os; print(os.listdir('/workspace'))") == "[]\n"
-            Session(client, "one").delete()
+            for name, kernel in kernels.items():
+                session = Session(client, name)
+                assert session.look()["kernel"]["pid"] == kernel
+                assert (
+                    session.value("import os; print(sorted(os.listdir('/workspace')), left.poll())")
+                    == "['file'] None\n"
+                )
+                session.delete()
+        assert not workspaces & {path.name for path in (gateway.data_dir / "workspaces").iterdir()}
+        proc.wait_until(lambda: not proc.still_there(left | {}) or set(proc.still_there(left)) <= servers, 5, "the end")

@@ -1,0 +1,272 @@
+"""A session's events on disk, in the very bytes in which they are sent.
+
+Each file is a valid stream of server-sent events. What readers must not see stands in it as comments: notes
+(`: {json}`) say what a later gateway needs to know, and marks (`: 123`) end what was written in one go. What follows
+the last mark was being written when the gateway was killed: nobody has seen it, and it is cut off. The number in a
+mark is that of the kernel's last message all of whose events stand before it.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from .event import GAP, Event
+
+SUFFIX = ".events"
+# Of all that a session may keep, the share of one file: so much goes at once when the oldest has to.
+SHARES = 8
+LEAST_FILE = 64 << 10
+# So far apart are the places in a file that are known by number.
+STRIDE = 64 << 10
+END = b"\n\n"
+
+
+@dataclass(slots=True)
+class _File:
+    """`places`: (seq, offset) pairs, in order; the first event of the file is `first`."""
+
+    first: int
+    name: str
+    size: int = 0
+    places: list[tuple[int, int]] = field(default_factory=list)
+
+    def place(self, seq: int, offset: int) -> None:
+        if not self.places or offset - self.places[-1][1] >= STRIDE:
+            self.places.append((seq, offset))
+
+    def start_of(self, seq: int) -> int:
+        """An offset at which a block begins, at or before the event's."""
+        at = bisect_right(self.places, seq, key=lambda place: place[0])
+        return self.places[at - 1][1] if at else 0
+
+
+class Journal:
+    """`limit`: bytes kept, roughly; `heading`: notes that a new file begins with, since older files may go."""
+
+    def __init__(self, folder: Path, limit: int, heading: Callable[[], list[dict[str, Any]]] = list) -> None:
+        self.folder = folder
+        self.heading = heading
+        # The kernel's last message that has been dealt with.
+        self.taken = 0
+        self._most_of_file = max(LEAST_FILE, limit // SHARES)
+        self._limit = limit
+        self._files: list[_File] = []
+        self._fd = -1
+        self._pending: list[tuple[int, bytes]] = []
+        self._next = 1
+        self._lost_from = 0
+
+    @property
+    def first(self) -> int:
+        """The oldest event that is kept."""
+        return self._files[0].first if self._files else self._next
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self._files)
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that wait to be written."""
+        return sum(len(block) for _, block in self._pending)
+
+    def append(self, seq: int, frame: bytes) -> None:
+        self._pending.append((seq, frame))
+        self._next = seq + 1
+
+    def note(self, record: dict[str, Any]) -> None:
+        """Something that is no event, for whoever reads this after us."""
+        self._pending.append((0, _note(record)))
+
+    def flush(self) -> None:
+        """Writes what waits, in one go. Raises OSError, and has written nothing then."""
+        if not self._pending:
+            return
+        if not self._files or self._files[-1].size >= self._most_of_file:
+            self._begin_file()
+        file = self._files[-1]
+        data = b"".join(block for _, block in self._pending) + _mark(self.taken)
+        _write(self._fd, data, file.size)
+        self._place(file)
+        file.size += len(data)
+        self._pending.clear()
+        self._lost_from = 0
+        while len(self._files) > 1 and self.size > self._limit:
+            (self.folder / self._files.pop(0).name).unlink(missing_ok=True)
+
+    def forget(self, most_bytes: int) -> None:
+        """Of what waits to be written keeps the newest, and an event that tells of the others."""
+        lost: list[int] = []
+        waiting = self.unwritten
+        kept = []
+        for seq, block in self._pending:
+            if seq and waiting > most_bytes:
+                waiting -= len(block)
+                lost.append(seq)
+            else:
+                kept.append((seq, block))
+        if lost:
+            self._lost_from = self._lost_from or lost[0]
+            told = {"from": self._lost_from, "to": lost[-1], "reason": "the disk of the gateway was full"}
+            kept.insert(0, (lost[-1], Event(lost[-1], GAP, None, told, 0).frame()))
+        self._pending = kept
+
+    def _place(self, file: _File) -> None:
+        offset = file.size
+        for seq, block in self._pending:
+            if seq:
+                file.place(seq, offset)
+            offset += len(block)
+
+    def _begin_file(self) -> None:
+        first = next((seq for seq, _ in self._pending if seq), self._next)
+        path = self.folder / f"{first:020d}{SUFFIX}"
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            heading = b"".join(map(_note, self.heading())) + _mark(self.taken)
+            _write(fd, heading, 0)
+        except BaseException:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            raise
+        self.close()
+        self._fd = fd
+        self._files.append(_File(first, path.name, len(heading)))
+
+    def read(self, after: int, most_bytes: int) -> list[Event]:
+        """Events with seq > `after` that have been written, oldest first, up to about `most_bytes`."""
+        at = bisect_right(self._files, after + 1, key=lambda file: file.first) - 1
+        found: list[Event] = []
+        for file in self._files[max(at, 0) :]:
+            for block in _blocks(self.folder / file.name, file.start_of(after + 1), most_bytes):
+                event = _event(block)
+                if event is not None and event.seq > after:
+                    found.append(event)
+                    most_bytes -= len(block)
+                    if most_bytes <= 0:
+                        return found
+        return found
+
+    def move(self, folder: Path) -> None:
+        """To where its name is no longer taken; what is written and read goes on there."""
+        if self.folder.exists():
+            self.folder.rename(folder)
+        self.folder = folder
+
+    def sync(self) -> None:
+        """Until it is on the disk itself. May be called in another thread."""
+        if self._fd >= 0:
+            os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    # what an earlier gateway left
+
+    def beginning(self) -> dict[str, Any] | None:
+        """The first note of what is kept."""
+        path = min(self.folder.glob(f"*{SUFFIX}"), default=None)
+        for block in _blocks(path, 0, STRIDE) if path else ():
+            if isinstance(content := _content(block), dict):
+                return content
+        return None
+
+    def load(self, skipped: bytes = b"") -> Iterator[Event | dict[str, Any]]:
+        """Everything there is, in order: events, and notes as dicts. Events whose type begins with `skipped` are only
+        counted. Afterwards the journal goes on where it ended."""
+        names = sorted(path.name for path in self.folder.glob(f"*{SUFFIX}"))
+        self._files = [_File(int(name[: -len(SUFFIX)]), name) for name in names]
+        for file in self._files:
+            data = _whole(self.folder / file.name)
+            file.size = len(data)
+            offset = 0
+            for block in data.split(END)[:-1]:
+                if block.startswith(b"id: "):
+                    number, type_, _ = block.split(b"\n", 2)
+                    self._next = int(number[4:]) + 1
+                    file.place(self._next - 1, offset)
+                    if not skipped or not type_.startswith(skipped, 7):
+                        yield Event.parse(block + END)
+                elif isinstance(content := _content(block), int):
+                    self.taken = content
+                elif isinstance(content, dict):
+                    yield content
+                offset += len(block) + len(END)
+        if self._files:
+            last = self._files[-1]
+            self._fd = os.open(self.folder / last.name, os.O_RDWR | os.O_CLOEXEC)
+            os.ftruncate(self._fd, last.size)
+
+    @property
+    def last(self) -> int:
+        """The newest event, written or not."""
+        return self._next - 1
+
+
+def _write(fd: int, data: bytes, offset: int) -> None:
+    try:
+        written = os.pwrite(fd, data, offset)
+        while written < len(data):
+            written += os.pwrite(fd, memoryview(data)[written:], offset + written)
+    except OSError:
+        os.ftruncate(fd, offset)
+        raise
+
+
+def _note(record: dict[str, Any]) -> bytes:
+    return b": " + orjson.dumps(record) + END
+
+
+def _mark(number: int) -> bytes:
+    return b": %d" % number + END
+
+
+def _whole(path: Path) -> bytes:
+    """Up to the last mark."""
+    data = path.read_bytes()
+    stop = len(data)
+    while (stop := data.rfind(END, 0, stop + 1)) >= 0:
+        before = data.rfind(END, 0, stop)
+        block = data[before + len(END) if before >= 0 else 0 : stop]
+        if block.startswith(b": ") and block[2:].isdigit():
+            return data[: stop + len(END)]
+    return b""
+
+
+def _blocks(path: Path, offset: int, size: int) -> Iterator[bytes]:
+    """Whole blocks from there on, read in pieces of `size` bytes or as much more as one takes."""
+    rest = b""
+    try:
+        reader = path.open("rb", buffering=0)
+    except FileNotFoundError:
+        # The session was removed; its last readers have what is in memory.
+        return
+    with reader:
+        reader.seek(offset)
+        while piece := reader.read(max(size, STRIDE, len(rest))):
+            *whole, rest = (rest + piece).split(END)
+            yield from whole
+
+
+def _content(block: bytes) -> Event | dict[str, Any] | int | None:
+    if block.startswith(b": {"):
+        record: dict[str, Any] = orjson.loads(block[2:])
+        return record
+    if block.startswith(b": "):
+        return int(block[2:])
+    return _event(block)
+
+
+def _event(block: bytes) -> Event | None:
+    """None for a comment."""
+    return None if block.startswith(b":") else Event.parse(block + END)

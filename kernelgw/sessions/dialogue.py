@@ -1,0 +1,122 @@
+"""What a kernel says: into events and outputs, and when the execution that runs is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from ..events import translate
+from ..events.log import EventLog
+from ..kernel.kernel import Kernel
+from ..kernel.wire import Message
+from . import notes
+from .execution import Execution, Status
+from .hints import ended_for_memory
+from .recorder import Recorder
+
+# Code can spoil the reply or `idle` of its own cell. After one of them the other is owed, once nothing more has come
+# for this long: a flood of output comes before its `idle`, and takes its time.
+STRAGGLER_S = 5.0
+log = logging.getLogger("kernelgw.session")
+
+
+class Dialogue:
+    """A session's with its kernel. `current`: what runs; `finish` is called with how it ended."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        recorder: Recorder,
+        executions: Mapping[str, Execution],
+        finish: Callable[[Execution, Status], None],
+    ) -> None:
+        self.current: Execution | None = None
+        self.kernel: Kernel | None = None
+        self._log = log
+        self._recorder = recorder
+        self._executions = executions
+        self._finish = finish
+
+    def on_iopub(self, message: Message, number: int = 0) -> None:
+        kind = message.msg_type
+        execution = self._of(message)
+        # All that is made of it is written in one go with its number.
+        self._log.taken(number)
+        if kind == "status":
+            self._status(execution, message)
+        elif kind == "execute_input":
+            self._entered(execution, message)
+        elif kind == "execute_reply":
+            self._replied(execution, message)
+        elif kind == "input_request":
+            self._asked(execution, message)
+        else:
+            self._recorder.message(execution, message)
+
+    def _replied(self, execution: Execution | None, message: Message) -> None:
+        if execution is not None and execution is self.current:
+            execution.reply = message.content
+            self._log.note(notes.replied(execution))
+            self._maybe_complete(execution)
+
+    def _asked(self, execution: Execution | None, message: Message) -> None:
+        happening = translate.translate("input_request", message.content)
+        if execution is not None and execution is self.current and happening is not None:
+            execution.waiting_for_input = True
+            self._log.append(happening.type, happening.data, execution.id, happening.size)
+
+    def _of(self, message: Message) -> Execution | None:
+        current = self.current
+        if current is not None and current.id == message.parent_id:
+            return current
+        return self._executions.get(message.parent_id)
+
+    def _status(self, execution: Execution | None, message: Message) -> None:
+        running = execution is not None and execution is self.current
+        if running and execution is not None and message.content.get("execution_state") == "idle":
+            execution.idle = True
+            if execution.reply is None:
+                self._log.note(notes.idle(execution))
+            self._maybe_complete(execution)
+
+    def _entered(self, execution: Execution | None, message: Message) -> None:
+        # Once: code can say it again, and each time would cost an interrupt.
+        if execution is None or execution is not self.current or execution.entered:
+            return
+        execution.entered = True
+        execution.execution_count = translate.count(message.content)
+        self._log.note(notes.entered(execution))
+        if execution.stopping is not None and self.kernel is not None:
+            self.kernel.interrupt()
+
+    def _maybe_complete(self, execution: Execution) -> None:
+        if execution.idle and execution.reply is not None:
+            self._settle(execution)
+        elif self.current is execution and execution.straggler is None:
+            loop = asyncio.get_running_loop()
+            execution.straggler = loop.call_later(STRAGGLER_S, self._straggler, execution, self._log.last)
+
+    def _straggler(self, execution: Execution, seen: int) -> None:
+        execution.straggler = None
+        if self.current is execution and self._log.last != seen:
+            self._maybe_complete(execution)
+        elif self.current is execution:
+            log.info("execution %s: completed without its %s", execution.id, "idle" if execution.reply else "reply")
+            self._settle(execution)
+
+    def _settle(self, execution: Execution) -> None:
+        reply = execution.reply or {}
+        for happening in translate.payload(reply):
+            self._recorder.output(execution, happening)
+        execution.execution_count = translate.count(reply) or execution.execution_count
+        if translate.leaves(reply) and self.kernel is not None:
+            execution.state_lost = True
+            self.kernel.leaves()
+        if self.kernel is not None and (killed := self.kernel.killed_for_memory()):
+            self._recorder.output(execution, ended_for_memory(killed))
+        failed = reply.get("status") != "ok"
+        if failed:
+            execution.error = translate.error(reply)
+            self._recorder.advise(execution.error)
+        self._finish(execution, execution.outcome(failed))

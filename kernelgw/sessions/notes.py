@@ -1,0 +1,81 @@
+"""What a session writes into its journal for a later gateway, besides its events; and how that is read again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..events.outputs import Outputs
+from .execution import Execution
+
+if TYPE_CHECKING:
+    from .session import Session
+
+Note = dict[str, Any]
+
+
+def heading(session: Session) -> list[Note]:
+    """What has to be known besides when the files before are gone."""
+    facts: dict[str, Any] = {"created_at": session.created_at.isoformat(), "generation": session.generation}
+    facts |= {"wishes": session.plan.wishes, "state": session.state.value, "reason": session.reason}
+    found: list[Note] = [{"session": facts}]
+    if session.workspace is not None:
+        found.append({"workspace": session.workspace.as_note()})
+    if session.kernel is not None:
+        found.append({"kernel": session.kernel.as_note(), "generation": session.generation})
+    if session.current is not None:
+        found.append(running(session.current))
+    return found + [queued(execution) for execution in session.waiting]
+
+
+def queued(execution: Execution) -> Note:
+    return {"queued": _asked(execution)}
+
+
+def running(execution: Execution) -> Note:
+    """Stands at the beginning of a file whose forerunners may be gone."""
+    began = {"started_at": execution.summary()["started_at"], "first_seq": execution.first_seq}
+    return {"running": {**_asked(execution), **began, "execution_count": execution.execution_count}}
+
+
+def entered(execution: Execution) -> Note:
+    return {"entered": execution.id, "execution_count": execution.execution_count}
+
+
+def stopping(execution: Execution) -> Note:
+    return {"stopping": execution.id, "why": execution.stopping}
+
+
+def replied(execution: Execution) -> Note:
+    """Its events come when it is idle too, and until then only this tells of the reply."""
+    return {"replied": execution.id, "reply": execution.reply}
+
+
+def idle(execution: Execution) -> Note:
+    return {"idle": execution.id}
+
+
+def answered(execution: Execution) -> Note:
+    return {"answered": execution.id}
+
+
+def _asked(execution: Execution) -> Note:
+    return {
+        "id": execution.id,
+        "code": execution.code,
+        "language": execution.language,
+        "timeout_s": execution.timeout_s,
+        "stdin": execution.stdin,
+    }
+
+
+def execution_of(session_id: str, note: Note, output_bytes: int) -> Execution:
+    """The execution that `queued` or `running` told of."""
+    return Execution(
+        session_id,
+        note["code"],
+        note["language"],
+        Outputs(output_bytes),
+        timeout_s=note["timeout_s"],
+        stdin=note["stdin"],
+        id=note["id"],
+    )

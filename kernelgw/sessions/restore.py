@@ -1,0 +1,152 @@
+"""A session as its journal tells it: what its events say happened is done again, without a kernel."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from datetime import UTC, datetime
+from typing import Any
+
+from ..events.event import Event
+from ..events.log import EventLog
+from ..events.translate import Happening
+from . import notes
+from .execution import Execution, Status
+from .history import History
+from .lifecycle import State
+from .recorder import Recorder
+
+OUTPUT = "output."
+OUTPUTS = OUTPUT.encode()
+log = logging.getLogger("kernelgw.session")
+
+
+class Restored:
+    """The state that a session had, as far as it goes by what was told."""
+
+    def __init__(self, session_id: str, log: EventLog, history: History, recorder: Recorder, output_bytes: int) -> None:
+        self.state = State.NEW
+        self.reason: str | None = None
+        self.generation = 0
+        self.created_at = datetime.now(UTC)
+        self.current: Execution | None = None
+        self.queue: deque[Execution] = deque()
+        self.kernel: dict[str, Any] | None = None
+        self.workspace: dict[str, Any] | None = None
+        self._lost_told = 0
+        self._last = 0
+        self._session_id = session_id
+        self._log = log
+        self._history = history
+        self._recorder = recorder
+        self._output_bytes = output_bytes
+
+    def replay(self) -> None:
+        assert self._log.journal is not None
+        for item in self._log.journal.load(skipped=OUTPUTS):
+            try:
+                if isinstance(item, Event):
+                    self._event(item)
+                else:
+                    self._note(item)
+            except (KeyError, TypeError, ValueError) as error:
+                # Written by another version; the rest is still worth having.
+                log.warning("session %s: skipped a part of its journal: %s", self._session_id, error)
+        self._log.restored()
+        self._last = self._log.last
+
+    def _recall(self) -> None:
+        """Outputs of all executions, since one may change those of another: once, and only when somebody looks."""
+        executions = self._history.executions.values()
+        for execution in executions:
+            execution.recall = None
+        for event in self._log.each(self._last):
+            data = event.data
+            whose = self._history.executions.get(event.execution_id or data.get("late_execution_id") or "")
+            if event.type.startswith(OUTPUT) and whose is not None:
+                self._recorder.apply(event.seq, whose, Happening(event.type, data, event.size))
+            elif event.type == "session.state" and data["state"] == State.DEAD.value:
+                self._recorder.forget_displays()
+        for execution in executions:
+            if execution.finished:
+                self._history.completed(execution)
+
+    def _note(self, note: notes.Note) -> None:
+        if "session" in note:
+            facts = note["session"]
+            self.created_at = datetime.fromisoformat(facts["created_at"])
+            self.generation = facts["generation"]
+            self.state, self.reason = State(facts["state"]), facts["reason"]
+        elif "queued" in note:
+            if note["queued"]["id"] not in self._history.executions:
+                self._add(note["queued"])
+        elif "running" in note:
+            if note["running"]["id"] not in self._history.executions:
+                execution = self._add(note["running"])
+                self._begin(execution, note["running"]["started_at"], note["running"]["first_seq"])
+                execution.execution_count = note["running"]["execution_count"]
+                execution.entered = execution.execution_count is not None
+        elif self.current is not None and self.current.id in note.values():
+            self._note_of_current(self.current, note)
+        elif "kernel" in note:
+            self.kernel = note["kernel"]
+            self.generation = note["generation"]
+        elif "workspace" in note:
+            self.workspace = note["workspace"]
+
+    @staticmethod
+    def _note_of_current(execution: Execution, note: notes.Note) -> None:
+        if "entered" in note:
+            execution.entered, execution.execution_count = True, note["execution_count"]
+        elif "stopping" in note:
+            execution.stopping = Status(note["why"])
+        elif "replied" in note:
+            execution.reply = note["reply"]
+        elif "idle" in note:
+            execution.idle = True
+        elif "answered" in note:
+            execution.waiting_for_input = False
+
+    def _add(self, note: notes.Note) -> Execution:
+        execution = notes.execution_of(self._session_id, note, self._output_bytes)
+        execution.recall = self._recall
+        self._history.add(execution)
+        self.queue.append(execution)
+        return execution
+
+    def _begin(self, execution: Execution, started_at: str, first_seq: int) -> None:
+        if execution in self.queue:
+            self.queue.remove(execution)
+        execution.start(datetime.fromisoformat(started_at))
+        execution.first_seq = first_seq
+        self.current = execution
+
+    def _event(self, event: Event) -> None:
+        data = event.data
+        execution = self._history.executions.get(event.execution_id or data.get("late_execution_id") or "")
+        if event.type == "session.state":
+            # Of an execution: that it begins without what earlier ones had left.
+            self._lost_told = event.seq if event.execution_id else 0
+            if event.execution_id is None:
+                self.state, self.reason = State(data["state"]), data.get("reason")
+                if self.state is State.DEAD:
+                    self.kernel = None
+        elif event.type == "execution.started" and execution is not None:
+            self._begin(execution, data["started_at"], self._lost_told or event.seq)
+        elif event.type == "execution.completed" and execution is not None:
+            self._complete(execution, event)
+        elif event.type == "input.requested" and execution is not None:
+            execution.waiting_for_input = True
+
+    def _complete(self, execution: Execution, event: Event) -> None:
+        data = event.data
+        if execution in self.queue:
+            self.queue.remove(execution)
+            execution.first_seq = event.seq
+        if execution is self.current:
+            self.current = None
+        execution.execution_count, execution.error = data["execution_count"], data["error"]
+        execution.state_lost = data["state_lost"]
+        execution.finish(Status(data["status"]))
+        execution.lasted(data["duration_s"])
+        execution.last_seq = event.seq
