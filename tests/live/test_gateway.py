@@ -84,10 +84,8 @@ def test_after_a_crash(make_gateway: MakeGateway) -> None:
         session = Session(client, "s")
         assert session.look()["kernel"]["pid"] == kernel
         assert session.value("print(x)") == "1\n"
-        assert [each["code"] for each in client.get("/v1/sessions/s/history").json()["executions"]] == [
-            "x = 1",
-            "print(x)",
-        ]
+        history = client.get("/v1/sessions/s/history").json()["executions"]
+        assert [each["code"] for each in history] == ["x = 1", "print(x)"]
     # Only what the second one has itself: two in the pool and the session's.
     proc.wait_until(lambda: len(list((second.data_dir / "workspaces").iterdir())) == 3, 10, "old workspaces to go")
 

@@ -123,10 +123,8 @@ def test_what_a_killed_gateway_leaves_is_taken_over_or_cleared(configuration: ma
             for name, kernel in kernels.items():
                 session = Session(client, name)
                 assert session.look()["kernel"]["pid"] == kernel
-                assert (
-                    session.value("import os; print(sorted(os.listdir('/workspace')), left.poll())")
-                    == "['file'] None\n"
-                )
+                look = "import os; print(sorted(os.listdir('/workspace')), left.poll())"
+                assert session.value(look) == "['file'] None\n"
                 session.delete()
         assert not workspaces & {path.name for path in (gateway.data_dir / "workspaces").iterdir()}
-        proc.wait_until(lambda: not proc.still_there(left | {}) or set(proc.still_there(left)) <= servers, 5, "the end")
+        proc.wait_until(lambda: set(proc.still_there(left)) <= servers, 5, lambda: proc.still_there(left))
