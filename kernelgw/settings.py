@@ -19,8 +19,8 @@ class BadSetting(ValueError):
     """An option with a value that it cannot have; the message names both."""
 
 
-def _option(default: Any, help_: str, least: float = 0, most: float = math.inf) -> Any:
-    return field(default=default, metadata={"help": help_, "least": least, "most": most})
+def _option(default: Any, help_: str, least: float = 0, most: float = math.inf, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": help_, "least": least, "most": most, "choices": choices})
 
 
 def _default_data_dir() -> Path:
@@ -83,8 +83,15 @@ class Settings:
     history_length: int = _option(1000, "executions kept of one session", least=1)
     allowed_hosts: tuple[str, ...] = _option((), "further Host names to answer to, comma separated")
     allowed_origins: tuple[str, ...] = _option((), "web origins whose pages may call, comma separated")
+    keep: str = _option(
+        "disk",
+        "where sessions are kept: disk (they outlive the gateway), or memory (nothing is written of them)",
+        choices=("disk", "memory"),
+    )
     on_stop: str = _option(
-        "keep", "what SIGTERM does to kernels: keep (for the next gateway, 15 minutes at most) or end; Ctrl-C ends them"
+        "keep",
+        "what SIGTERM does to kernels: keep (for the next gateway, 15 minutes at most) or end; Ctrl-C ends them",
+        choices=("keep", "end"),
     )
     uid_first: int = _option(1_870_000, "as root: first host uid for sessions; nobody else may have them", least=65536)
     uid_count: int = _option(10_000, "as root: number of host uids for sessions")
@@ -134,6 +141,9 @@ def _convert(name: str, value: Any) -> Any:
         if kind.startswith("tuple"):
             parts = value.split(",") if isinstance(value, str) else [str.strip(part) for part in value]
             return tuple(part.strip() for part in parts if part.strip())
+        choices = option.metadata.get("choices") or (value,)
+        if value not in choices:
+            raise BadSetting(f"{name} cannot be {value!r}; it is {' or '.join(choices)}")
         return str(value)
     except BadSetting:
         raise

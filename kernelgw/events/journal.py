@@ -8,6 +8,7 @@ mark is that of the kernel's last message all of whose events stand before it.
 
 from __future__ import annotations
 
+import logging
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ LEAST_FILE = 64 << 10
 # So far apart are the places in a file that are known by number.
 STRIDE = 64 << 10
 END = b"\n\n"
+log = logging.getLogger("kernelgw.events")
 
 
 @dataclass(slots=True)
@@ -147,9 +149,9 @@ class Journal:
         found: list[Event] = []
         for file in self._files[max(at, 0) :]:
             for block in _blocks(self.folder / file.name, file.start_of(after + 1), most_bytes):
-                event = _event(block)
-                if event is not None and event.seq > after:
-                    found.append(event)
+                content = None if block.startswith(b":") else _content(block)
+                if isinstance(content, tuple) and content[1] is not None and content[0] > after:
+                    found.append(content[1])
                     most_bytes -= len(block)
                     if most_bytes <= 0:
                         return found
@@ -191,15 +193,15 @@ class Journal:
             file.size = len(data)
             offset = 0
             for block in data.split(END)[:-1]:
-                if block.startswith(b"id: "):
-                    number, type_, _ = block.split(b"\n", 2)
-                    self._next = int(number[4:]) + 1
-                    file.place(self._next - 1, offset)
-                    if not skipped or not type_.startswith(skipped, 7):
-                        yield Event.parse(block + END)
-                elif isinstance(content := _content(block), int):
+                content = _content(block, skipped)
+                if isinstance(content, tuple):
+                    self._next = content[0] + 1
+                    file.place(content[0], offset)
+                    if content[1] is not None:
+                        yield content[1]
+                elif isinstance(content, int):
                     self.taken = content
-                elif isinstance(content, dict):
+                elif content is not None:
                     yield content
                 offset += len(block) + len(END)
         if self._files:
@@ -258,15 +260,18 @@ def _blocks(path: Path, offset: int, size: int) -> Iterator[bytes]:
             yield from whole
 
 
-def _content(block: bytes) -> Event | dict[str, Any] | int | None:
-    if block.startswith(b": {"):
-        record: dict[str, Any] = orjson.loads(block[2:])
-        return record
-    if block.startswith(b": "):
-        return int(block[2:])
-    return _event(block)
-
-
-def _event(block: bytes) -> Event | None:
-    """None for a comment."""
-    return None if block.startswith(b":") else Event.parse(block + END)
+def _content(block: bytes, skipped: bytes = b"") -> tuple[int, Event | None] | dict[str, Any] | int | None:
+    """An event's seq with the event, unless its type begins with `skipped`; a note; the number of a mark; None for what
+    cannot be read, as a broken disk may leave it."""
+    try:
+        if block.startswith(b": {"):
+            record: dict[str, Any] = orjson.loads(block[2:])
+            return record
+        if block.startswith(b": "):
+            return int(block[2:])
+        number, type_, _ = block.split(b"\n", 2)
+        left_out = skipped and type_.startswith(skipped, len("event: "))
+        return int(number[4:]), None if left_out else Event.parse(block + END)
+    except (ValueError, TypeError, AttributeError) as error:
+        log.warning("skipped what cannot be read in a journal: %s", error)
+        return None

@@ -47,8 +47,6 @@ def raise_fences(settings: Settings) -> Fences:
     bwrap = None if inside else choose_isolation(settings.isolation)
     if unknown := set(settings.networks) - set(NETWORKS):
         raise BadSetting(f"networks cannot have {', '.join(sorted(unknown))}; there are {', '.join(NETWORKS)}")
-    if settings.on_stop not in ("keep", "end"):
-        raise BadSetting(f"on_stop cannot be {settings.on_stop!r}; it is keep or end")
     if settings.start not in STARTS:
         raise IsolationUnavailable(f"Kernels cannot start by {settings.start!r}.", "Use fork or exec.")
     identities = Identities(settings.uid_first, settings.uid_count)

@@ -56,7 +56,7 @@ class Registry:
         self.sessions: dict[str, Session] = {}
         self._pools: dict[str, Pool] = {}
         self._starting = asyncio.Semaphore(settings.max_starting)
-        self._shelf = Shelf(settings.data_dir)
+        self._shelf = Shelf(settings.data_dir, settings.keep == "disk")
         self._keep = False
         self._culler: asyncio.Task[None] | None = None
 
@@ -84,7 +84,7 @@ class Registry:
     async def leave_all(self, keep: bool = False) -> None:
         """Before the gateway ends: streams end, so that readers leave by themselves. The sessions stay. `keep`: their
         kernels too, and what they run; the next gateway goes on with them."""
-        self._keep = keep
+        keep = self._keep = keep and self._shelf.kept
         await asyncio.gather(*(session.leave(keep) for session in self.sessions.values()))
         self.sessions.clear()
 

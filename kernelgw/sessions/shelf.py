@@ -11,34 +11,37 @@ from typing import Any
 
 from ..events.journal import Journal
 
+# No id begins with it.
+GONE = "~"
+
 
 class Shelf:
-    def __init__(self, data_dir: Path) -> None:
+    """`kept`: False for sessions that end with the gateway, of which nothing is written."""
+
+    def __init__(self, data_dir: Path, kept: bool) -> None:
         self.folder = data_dir / "sessions"
-        self._removed = data_dir / "removed"
+        self.kept = kept
 
     def prepare(self) -> None:
-        shutil.rmtree(self._removed, ignore_errors=True)
-        for folder in (self.folder, self._removed):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def journal(self, session_id: str, limit: int) -> Journal:
+    def journal(self, session_id: str, limit: int) -> Journal | None:
         """Of a session that is new or was found; nothing is on disk before it is written to."""
-        return Journal(self.folder / session_id, limit)
+        return Journal(self.folder / session_id, limit) if self.kept else None
 
     def found(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each session that an earlier gateway left, and how its journal begins."""
         for folder in sorted(self.folder.iterdir()):
-            beginning = Journal(folder, 0).beginning()
+            beginning = None if not self.kept or folder.name.startswith(GONE) else Journal(folder, 0).beginning()
             if beginning is None:
-                # Its first write was cut off: nobody was told of it.
+                # It is not to be kept, was being removed, or its first write was cut off: nobody was told of it.
                 shutil.rmtree(folder, ignore_errors=True)
             else:
                 yield folder.name, beginning
 
     def put_away(self, journal: Journal | None) -> Path:
         """Its id may be used again at once, while its session still ends. Returns what `remove` wants."""
-        gone = self._removed / uuid.uuid4().hex
+        gone = self.folder / f"{GONE}{uuid.uuid4().hex}"
         if journal is not None:
             journal.move(gone)
         return gone

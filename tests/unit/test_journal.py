@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -206,3 +207,26 @@ def test_what_waits_for_the_disk_is_bounded_and_the_gap_is_told(tmp_path: Path) 
     assert (first.type, first.data["from"], first.data["to"]) == ("stream.gap", 1, first.seq)
     assert seqs(others) == list(range(first.seq + 1, 11))
     assert len(others) in (2, 3)
+
+
+def test_what_a_broken_disk_leaves_costs_no_more_than_itself(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    written(tmp_path / "whole", [[seq] for seq in range(1, 51)])
+    (path,) = (tmp_path / "whole").iterdir()
+    for number in range(100):
+        data = bytearray(path.read_bytes())
+        for _ in range(3):
+            start = chance.randrange(len(data))
+            data[start : start + 5] = chance.randbytes(5)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / path.name).write_bytes(data)
+        journal = Journal(folder, 1 << 20)
+        found = [item.seq for item in journal.load() if isinstance(item, Event)]
+        assert len(found) >= 30
+        assert [event.seq for event in journal.read(0, 1 << 20)][:3]
+        last = journal.last
+        journal.append(*event(last + 1))
+        journal.flush()
+        assert journal.read(last, 1 << 20)[-1].seq == last + 1
+        journal.close()
