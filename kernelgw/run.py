@@ -149,7 +149,8 @@ def _running() -> dict[str, Any] | None:
 
 def _start(folder: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "kernelgw.cli", "serve", "--port", "0", "--data-dir", folder]
-    command += ["--pool-size", "0"]
+    # The folder goes when this ends, and so does all that would need it.
+    command += ["--pool-size", "0", "--keep", "memory", "--on-stop", "end"]
     # Its own process group: Ctrl-C is for the code, and must not end the gateway under it.
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
 

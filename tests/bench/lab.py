@@ -21,6 +21,8 @@ def make_system(name: str) -> System:
             return Gateway(name)
         case "kernelgw_cold":
             return Gateway(name, pool_size=0)
+        case "kernelgw_memory":
+            return Gateway(name, keep="memory")
         case "kernelgw_bare":
             return Gateway(name, isolation="none")
         case "kernelgw_bare_cold":

@@ -1,7 +1,7 @@
 """The scenarios, in the order in which they run and are shown."""
 
 from tests.bench.model import Scenario
-from tests.bench.scenarios import cells, ends, isolation, memory, output, starts
+from tests.bench.scenarios import cells, durability, ends, isolation, memory, output, starts
 
 ALL: tuple[Scenario, ...] = (
     cells.TRIVIAL_CELL,
@@ -14,6 +14,8 @@ ALL: tuple[Scenario, ...] = (
     output.STOPPED_READER_1GB,
     memory.IDLE_PSS,
     ends.KILL_REASON,
+    durability.JOURNAL_CELL,
+    durability.RESUME_100K,
     isolation.COLD,
     isolation.CELL,
     isolation.NUMPY,

@@ -8,7 +8,7 @@ import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -16,6 +16,7 @@ from tests.bench.lab import Lab, say
 from tests.bench.model import OURS, Record, Scenario, Target, summarize
 from tests.bench.scenarios.cells import WARM_UP, timed_cell
 from tests.bench.scenarios.starts import first_result, is_two
+from tests.bench.scenarios.turns import in_turn, percent_more
 from tests.bench.systems.base import KernelLost, OnText, Session, System, WrongResult, expect_result
 from tests.bench.systems.gateway import Gateway
 from tests.security.remains import Remains, remains, settled
@@ -36,26 +37,13 @@ len(wide)
 
 # Sandbox and sealing are what the first has more than the second; limits, what that has more than the third.
 NAMES = ("kernelgw", "kernelgw_bare", "kernelgw_free")
-Row = tuple[float, float, float]
 
 
-def in_turn(count: int, measures: Sequence[Callable[[], float]]) -> Iterator[Row]:
-    """Each of the three once in every row, another first each time."""
-    for number in range(count):
-        order = [(number + place) % 3 for place in range(3)]
-        found = {which: measures[which]() for which in order}
-        yield found[0], found[1], found[2]
-
-
-def keep(record: Record, rows: list[Row], sample: Callable[[float, float], float]) -> None:
+def keep(record: Record, rows: list[tuple[float, ...]], sample: Callable[[float, float], float]) -> None:
     record.add(OURS, *(sample(ours, bare) for ours, bare, _ in rows))
     sealed, bare, free = (statistics.median(values) for values in zip(*rows, strict=True))
     all_of_it = statistics.median(sample(ours, free) for ours, _, free in rows)
     record.extras[OURS] = {"sealed_ms": sealed, "bare_ms": bare, "free_ms": free, "all": all_of_it}
-
-
-def percent_more(ours: float, bare: float) -> float:
-    return 100 * (ours / bare - 1)
 
 
 def cold(lab: Lab, record: Record) -> None:
@@ -72,7 +60,7 @@ def cold(lab: Lab, record: Record) -> None:
 def cell(lab: Lab, record: Record) -> None:
     """Cell beside cell, since single ones vary by a third and the machine's mood by as much; in several sessions of
     each, since where a process's memory lies makes a few percent for as long as it lives."""
-    rows: list[Row] = []
+    rows: list[tuple[float, ...]] = []
     for _ in range(lab.pick(6, 1)):
         with lab.sessions(record, list(NAMES)) as sessions:
             for session in sessions.values():

@@ -47,6 +47,10 @@ class GatewaySession:
         """The execution's events. Nothing is read from the socket but by the iteration."""
         return events(self._http.stream("POST", f"{self.path}/executions", {"code": code}))
 
+    def told(self, path: str) -> Iterator[bytes]:
+        """A stream as it comes, unread: each piece is some whole events."""
+        return iter(self._http.stream("GET", f"{self.path}{path}"))
+
     @contextlib.contextmanager
     def beside(self) -> "Iterator[GatewaySession]":
         """The same session over another connection, for when this one is streaming."""
@@ -100,7 +104,7 @@ class Gateway:
     def __init__(self, name: str = "kernelgw", **options: object) -> None:
         """`options` are those of `kernelgw serve`, with underscores."""
         self.name = name
-        self._options = {"max_sessions": 64, **options}
+        self._options = {"max_sessions": 64, "on_stop": "end", **options}
 
     def start(self, folder: Path) -> None:
         self._token = secrets.token_hex(16)
