@@ -49,7 +49,24 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--token", default=os.environ.get("KERNELGW_TOKEN"))
     run.add_argument("--timeout", type=float, default=None, metavar="S")
     run.set_defaults(run=_run)
+    _add_sessions(commands.add_parser("sessions", help="the sessions of a running gateway"))
     return parser
+
+
+def _add_sessions(parser: argparse.ArgumentParser) -> None:
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--url", default=None, help="the gateway (default: the one running here)")
+    where.add_argument("--token", default=os.environ.get("KERNELGW_TOKEN"))
+    actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
+    listing = actions.add_parser("list", parents=[where], help="all, with what they do and since when")
+    listing.add_argument("--json", action="store_true", help="for programs")
+    show = actions.add_parser("show", parents=[where], help="one: its state, limits, and what it ran")
+    end = actions.add_parser("end", parents=[where], help="end it; its files and history go too")
+    export = actions.add_parser("export", parents=[where], help="as a notebook")
+    export.add_argument("--output", "-o", type=Path, default=None, metavar="FILE", help="(default: standard output)")
+    for each in (show, end, export):
+        each.add_argument("session", metavar="SESSION")
+    parser.set_defaults(run=_sessions)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +117,13 @@ def _run(arguments: argparse.Namespace) -> int:
     from .run import run
 
     status: int = run(arguments)
+    return status
+
+
+def _sessions(arguments: argparse.Namespace) -> int:
+    from .operate import sessions
+
+    status: int = sessions(arguments)
     return status
 
 

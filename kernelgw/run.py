@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from .client import Client, Event, GatewayProblem, Session
-from .settings import RUNNING, load
+from .operate import running_here
+from .settings import RUNNING
 
 START_TIMEOUT_S = 180
 FAILED = 1
@@ -120,7 +121,7 @@ def _explain(completed: dict[str, Any]) -> int:
 def _gateway(url: str | None, token: str | None) -> Iterator[Client]:
     """The one that was named, else the one that runs here, else one just for this."""
     url = url or os.environ.get("KERNELGW_URL")
-    if url is None and (running := _running()) is not None:
+    if url is None and (running := running_here()) is not None:
         url, token = running["url"], token or running["token"]
     if url is not None:
         with Client(url, token) as client:
@@ -135,16 +136,6 @@ def _gateway(url: str | None, token: str | None) -> Iterator[Client]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
-
-
-def _running() -> dict[str, Any] | None:
-    path = load({}, os.environ).data_dir / RUNNING
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text())
-        os.kill(int(facts["pid"]), 0)
-    except (OSError, ValueError, KeyError):
-        return None
-    return facts
 
 
 def _start(folder: str) -> subprocess.Popen[str]:

@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Query, Response
 
 from ..errors import BadRequest
+from ..sessions.history import page
+from ..sessions.notebook import notebook
 from ..sessions.view import view
 from .deps import House
 from .models import NewSessionBody, SessionBody
@@ -71,10 +73,25 @@ async def events(
     return EventStream(session_events(log, log.last if start is None else start))
 
 
-@router.get("/v1/sessions/{session_id}/history", summary="Executions so far, oldest first")
-async def history(session_id: str, house: House, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
-    executions = list(house.get(session_id).executions.values())[-limit:]
-    return JSON({"executions": [execution.as_json() for execution in executions]})
+@router.get("/v1/sessions/{session_id}/history", summary="Executions so far, oldest first; by page, by text")
+async def history(
+    session_id: str,
+    house: House,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    before: Annotated[str | None, Query(description="an execution's id: only what came before it")] = None,
+    search: Annotated[str | None, Query(max_length=1000, description="text in code, output or error")] = None,
+) -> Response:
+    found, more = await page(house.get(session_id).executions, limit, before, search)
+    return JSON({"executions": [execution.as_json() for execution in found], "more": more})
+
+
+@router.get("/v1/sessions/{session_id}/notebook", summary="The session as a notebook (nbformat 4.5)")
+async def get_notebook(session_id: str, house: House) -> Response:
+    session = house.get(session_id)
+    content = notebook(session.id, session.plan.language, session.executions.values())
+    # Opened by whoever saves it, never by the browser that asked.
+    headers = {"Content-Disposition": f'attachment; filename="{session.id}.ipynb"'}
+    return JSON(content, headers=headers, media_type="application/x-ipynb+json")
 
 
 def resume_after(header: str | None, query: int | None) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -51,6 +51,11 @@ class Client:
 
     def session(self, id_: str) -> Session:
         return Session(self, id_)
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """All there are, as their callers see them."""
+        found: list[dict[str, Any]] = self.request("GET", "/v1/sessions")["sessions"]
+        return found
 
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The answer's JSON, None when it has none. Raises GatewayProblem."""
@@ -99,6 +104,22 @@ class Session:
 
     def restart(self) -> None:
         self._client.request("POST", f"{self._path}/restart")
+
+    def look(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.request("GET", self._path)
+        return found
+
+    def history(self, **query: Any) -> list[dict[str, Any]]:
+        """Executions, oldest first. `limit`, `before` (an execution's id), `search` (text)."""
+        found: list[dict[str, Any]] = self._client.request("GET", f"{self._path}/history?{urlencode(query)}")[
+            "executions"
+        ]
+        return found
+
+    def notebook(self) -> dict[str, Any]:
+        """As nbformat 4.5."""
+        found: dict[str, Any] = self._client.request("GET", f"{self._path}/notebook")
+        return found
 
     def end(self) -> None:
         self._client.request("DELETE", self._path)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
+from ..errors import ExecutionNotFound
 from .execution import Execution
 
 
@@ -44,3 +48,36 @@ class History:
             del self.executions[oldest.id]
             oldest.outputs.release()
             self._kept -= oldest.kept
+
+
+async def page(
+    executions: Mapping[str, Execution], limit: int, before: str | None, search: str | None
+) -> tuple[list[Execution], bool]:
+    """The newest `limit` of those before an execution that have a text in them, oldest first; and whether there are
+    more. Raises ExecutionNotFound."""
+    everything = list(executions.values())
+    if before is not None:
+        if before not in executions:
+            raise ExecutionNotFound(f"There is no execution {before[:200]!r} in this session.")
+        everything = everything[: everything.index(executions[before])]
+    found: list[Execution] = []
+    while everything and len(found) <= limit:
+        execution = everything.pop()
+        if not search or _has(execution, search.casefold()):
+            found.append(execution)
+        if search:
+            # One at a time: together they may hold a lot of text, and others want to be served too.
+            await asyncio.sleep(0)
+    return found[:limit][::-1], len(found) > limit
+
+
+def _has(execution: Execution, text: str) -> bool:
+    error = execution.error or {}
+    if text in execution.code.casefold() or text in f"{error.get('name')}: {error.get('value')}".casefold():
+        return True
+    return any(text in piece.casefold() for output in execution.outputs.as_json() for piece in _texts(output))
+
+
+def _texts(output: dict[str, Any]) -> list[str]:
+    values = [output.get("text"), output.get("evalue"), *output.get("data", {}).values()]
+    return [value for value in values if isinstance(value, str)]

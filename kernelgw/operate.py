@@ -1,0 +1,103 @@
+"""`kernelgw sessions`: what an operator asks of a running gateway, by its own HTTP interface."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from .client import Client, GatewayProblem
+from .settings import RUNNING, load
+
+FAILED = 1
+LONGEST_CODE = 60
+COLUMNS = ("SESSION", "STATE", "IDLE", "EXECUTIONS", "MEMORY LIMIT", "REASON")
+
+
+def sessions(arguments: argparse.Namespace) -> int:
+    """Exit status 1 when the gateway says no, or is not there."""
+    try:
+        with _gateway(arguments.url, arguments.token) as client:
+            _ACTIONS[arguments.action](client, arguments)
+    except GatewayProblem as problem:
+        print(f"kernelgw: {problem.message}", file=sys.stderr)
+        if problem.hint:
+            print(f"kernelgw: {problem.hint}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def running_here() -> dict[str, Any] | None:
+    """URL, token and pid of the gateway that uses this user's data directory."""
+    path = load({}, os.environ).data_dir / RUNNING
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text())
+        os.kill(int(facts["pid"]), 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return facts
+
+
+def _gateway(url: str | None, token: str | None) -> Client:
+    url = url or os.environ.get("KERNELGW_URL")
+    if url is None and (running := running_here()) is not None:
+        return Client(running["url"], token or running["token"])
+    if url is None:
+        raise GatewayProblem(0, "no_gateway", "No gateway runs here.", "Start one, or name another with --url.")
+    return Client(url, token)
+
+
+def _list(client: Client, arguments: argparse.Namespace) -> None:
+    found = client.sessions()
+    if arguments.json:
+        print(json.dumps(found, indent=1))
+        return
+    rows = [COLUMNS, *(_row(session) for session in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS) - 1)]
+    for row in rows:
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip())
+
+
+def _row(session: Mapping[str, Any]) -> tuple[str, ...]:
+    limit = f"{session['limits']['memory_bytes'] >> 20} MiB"
+    idle = "" if session["running"] else _age(session["idle_s"])
+    state = session["state"]
+    return session["id"], state, idle, str(session["executions"]), limit, session["reason"] or ""
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _show(client: Client, arguments: argparse.Namespace) -> None:
+    session = client.session(arguments.session)
+    for name, value in session.look().items():
+        print(f"{name:<12} {value if isinstance(value, str) else json.dumps(value)}")
+    print()
+    for execution in session.history(limit=20):
+        first = execution["code"].strip().split("\n")[0][:LONGEST_CODE]
+        taken = "" if execution["duration_s"] is None else f"{execution['duration_s']:.2f} s"
+        error = execution["error"] or {}
+        words = f"  {error['name']}: {error['value']}".split("\n")[0] if error else ""
+        print(f"{execution['started_at'] or '':<33} {execution['status']:<12} {taken:>9}  {first}{words}")
+
+
+def _end(client: Client, arguments: argparse.Namespace) -> None:
+    client.session(arguments.session).end()
+
+
+def _export(client: Client, arguments: argparse.Namespace) -> None:
+    text = json.dumps(client.session(arguments.session).notebook(), indent=1, ensure_ascii=False) + "\n"
+    if arguments.output is None:
+        sys.stdout.write(text)
+    else:
+        arguments.output.write_text(text)
+
+
+_ACTIONS = {"list": _list, "show": _show, "end": _end, "export": _export}
