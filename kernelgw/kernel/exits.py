@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ FATAL_LINE = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
 @dataclass(frozen=True, slots=True)
 class Exit:
     """`cause`: out_of_memory, workspace_full, crashed, killed, exited, deadline, restarted, ended, idle,
-    disconnected, server_lost or unknown.
+    disconnected, server_lost, gateway_gone, host_gone, stopped or unknown.
     `reason` is a sentence, `hint` the next step."""
 
     cause: str
@@ -30,6 +30,7 @@ OUT_OF_MEMORY = "The session ran out of memory, so its kernel was ended."
 LOST = "Its variables are gone; the next execution starts a fresh kernel."
 
 
+HOST_GONE = Exit("host_gone", "The machine was restarted, and the kernel ended with it.", LOST)
 GATEWAY_GONE = Exit("gateway_gone", "The gateway ended without a word, and the kernel did not outlive it.", LOST)
 
 
@@ -60,6 +61,14 @@ def explain(
         return Exit("exited", "The code ended its own kernel (exit code 0).", LOST, code)
     hint = f"The code, or a library, called os._exit({code}). {LOST}"
     return Exit("exited", f"The kernel's process exited with code {code}.", hint, code)
+
+
+def with_memory(exit_: Exit, peak: int, limit: int) -> Exit:
+    """Says how much there was, in bytes, where that is known."""
+    if not limit:
+        return exit_
+    told = f" It may have {limit >> 20} MiB, and used {min(peak, limit) >> 20} MiB."
+    return replace(exit_, reason=exit_.reason + told)
 
 
 def _wanted(wanted: str, code: int | None, number: int | None) -> Exit:
@@ -106,6 +115,14 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def boot_id() -> str:
+    """Of the time since the machine was started."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def host_oom_kills() -> int:

@@ -174,7 +174,7 @@ class Kernel:
 
     def as_note(self) -> dict[str, Any]:
         """For `Launcher.adopt` of a later gateway."""
-        return {"id": self.id, "server": self.server.instance, "environment": self.environment}
+        return {"id": self.id, "server": self.server.instance, "boot": exits.boot_id()}
 
     def leave(self) -> None:
         """Lives on, for the next gateway."""
@@ -224,6 +224,8 @@ class Kernel:
         self._hear_crash_log()
         crash_log = self._crash_log.decode(errors="replace")
         self.exit = exits.explain(event, self._wanted, crash_log, *self._memory_kills())
+        if self.exit.cause == "out_of_memory" and self.group is not None and self.group.counts_memory:
+            self.exit = exits.with_memory(self.exit, *self.group.memory()[1:], self.group.memory_limit())
         if not self.sealed.done():
             self.sealed.set_exception(KernelDidNotStart(self.exit.reason))
             self.sealed.exception()

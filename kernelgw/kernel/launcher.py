@@ -22,7 +22,7 @@ from ..sandbox.policy import Limits
 from ..sandbox.watchdog import NOTHING, Usage, Watchdog, Watched, usage
 from ..sandbox.workspaces import Workspace
 from . import inside, recipe, takeover
-from .exits import GATEWAY_GONE, Exit
+from .exits import GATEWAY_GONE, HOST_GONE, Exit, boot_id
 from .fences import Fences
 from .forkserver import ForkServer, kernels_folder
 from .kernel import Kernel
@@ -65,7 +65,7 @@ class Launcher:
         """The kernel that an earlier gateway noted, connected and to be resumed; or how it ended."""
         server = next((each for each in self._old if each.instance == note["server"]), None)
         if server is None:
-            return GATEWAY_GONE
+            return HOST_GONE if note.get("boot") != boot_id() else GATEWAY_GONE
         kernel = Kernel(server, workspace, self.fences.sandboxed, self.fences.gvisor is not None, note["id"])
         kernel.group = self.fences.cgroups.find(kernel.id)
         found = await takeover.attach(kernel, self.run_dir / kernel.id)

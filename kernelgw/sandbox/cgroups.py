@@ -81,6 +81,11 @@ class Group:
         now, peak = ((_number(folder / name) if folder else 0) for name in names)
         return now, max(now, peak)
 
+    def memory_limit(self) -> int:
+        """Bytes; 0 where nothing counts them."""
+        folder = self.folders.get("memory")
+        return _number(folder / ("memory.max" if self.kind == "v2" else "memory.limit_in_bytes")) if folder else 0
+
     def processes(self) -> list[int]:
         for folder in self._each():
             with contextlib.suppress(OSError):

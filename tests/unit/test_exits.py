@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kernelgw.kernel.exits import Exit, explain, host_oom_kills
+from kernelgw.kernel.exits import Exit, explain, host_oom_kills, with_memory
 
 KILLED = {"code": None, "signal": int(signal.SIGKILL)}
 FATAL = "Fatal Python error: Segmentation fault\n\nCurrent thread 0x1 (most recent call first):\n"
@@ -148,3 +148,9 @@ def test_a_connection_lost_to_a_lack_of_memory_is_told_as_that() -> None:
     assert found.cause == "out_of_memory"
     assert "ran out of memory" in found.reason
     assert told(KILLED, "disconnected", oom_kills=0, by_session=True).cause == "disconnected"
+
+
+def test_out_of_memory_says_how_much_there_was() -> None:
+    found = told(KILLED, oom_kills=1, by_session=True)
+    assert with_memory(found, 700 << 20, 600 << 20).reason == (f"{found.reason} It may have 600 MiB, and used 600 MiB.")
+    assert with_memory(found, 0, 0) == found
