@@ -88,6 +88,10 @@ class Settings:
         "where sessions are kept: disk (they outlive the gateway), or memory (nothing is written of them)",
         choices=("disk", "memory"),
     )
+    retention_s: float = _option(
+        30 * 86400.0,
+        "a session without a kernel that nobody used for longer is deleted, files and history; 0 for never",
+    )
     on_stop: str = _option(
         "keep",
         "what SIGTERM does to kernels: keep (for the next gateway, 15 minutes at most) or end; Ctrl-C ends them",

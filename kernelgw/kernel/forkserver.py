@@ -55,6 +55,11 @@ class ForkServer:
         self.taking_over = False
 
     @property
+    def busy(self) -> bool:
+        """Whether somebody here watches something in it."""
+        return bool(self._watchers)
+
+    @property
     def alive(self) -> bool:
         return self._socket is not None
 

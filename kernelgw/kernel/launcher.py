@@ -234,6 +234,13 @@ class Launcher:
 
         return self.fences.egress.open(kernel.id, session or kernel.id, rules, keep)
 
+    async def retire(self) -> None:
+        """Ends old fork servers that make no new kernels and have none left."""
+        for server in [each for each in self._old if each.alive and each not in self._servers.values()]:
+            if not server.busy:
+                self._old.remove(server)
+                await server.stop()
+
     async def _packages(self) -> Packages:
         """Asked once, since it takes a second; again when there was no answer."""
         if self._configured is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import shutil
@@ -94,6 +95,7 @@ class Registry:
             plan = self._plan_again(name, beginning.get("session", {}).get("wishes", {}))
             session = Session(name, plan, self, self._shelf.journal(name, plan.log_bytes))
             note, lived_in = session.restore()
+            session.active_at = time.monotonic() - self._shelf.age(name)
             if lived_in is not None:
                 session.workspace = self.launcher.workspaces.adopt(lived_in)
             self.sessions[name] = session
@@ -292,6 +294,16 @@ class Registry:
                 limit = session.plan.idle_timeout_s
                 if limit and session.state is State.IDLE and session.quiet and now - session.active_at > limit:
                     session.sleep("idle")
+            await self._forget_old(now)
+            await self.launcher.retire()
+
+    async def _forget_old(self, now: float) -> None:
+        most = self.settings.retention_s
+        old = [each for each in self.sessions.values() if each.state not in LIVE and now - each.active_at > most]
+        for session in old if most else ():
+            log.info("session %s is forgotten: nobody has used it for %.0f days", session.id, most / 86400)
+            with contextlib.suppress(SessionNotFound):
+                await self.delete(session.id)
 
 
 def _claim(kernel: Kernel, plan: Plan) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,11 @@ class Shelf:
                 shutil.rmtree(folder, ignore_errors=True)
             else:
                 yield folder.name, beginning
+
+    def age(self, session_id: str) -> float:
+        """Seconds since something was last written of it."""
+        newest = max((path.stat().st_mtime for path in (self.folder / session_id).iterdir()), default=time.time())
+        return max(0.0, time.time() - newest)
 
     def put_away(self, journal: Journal | None) -> Path:
         """Its id may be used again at once, while its session still ends. Returns what `remove` wants."""

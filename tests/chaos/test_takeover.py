@@ -1,0 +1,195 @@
+"""A gateway takes over from an earlier one: what it finds, what it does not, and what it must not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from kernelgw.kernel.forkserver import kernels_folder
+from tests.live import proc
+from tests.live.client import Session, problem, text
+from tests.live.gateway import MODULE, Gateway
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
+
+Start = Callable[..., Gateway]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Gateways on one data directory, one after the other."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**options: object) -> Gateway:
+            return stack.enter_context(Gateway(tmp_path / "data", MODULE, pool_size=1, **options))
+
+        yield start
+
+
+def kernel(session: Session) -> int:
+    return int(session.look()["kernel"]["pid"])
+
+
+def test_sigterm_leaves_kernels_to_the_next(start: Start) -> None:
+    first = start(on_stop="keep")
+    with first.client() as client:
+        session = Session(client, "s")
+        session.value("x = 1")
+        before = kernel(session)
+        answered: list[httpx.Response] = []
+        caller = threading.Thread(
+            target=lambda: answered.append(session.post("import time\nwhile x < 2: time.sleep(0.05)\nprint('then', x)"))
+        )
+        with session.follow() as stream:
+            caller.start()
+            id_ = stream.until("execution.started").data["execution_id"]
+        assert first.process is not None
+        first.process.send_signal(signal.SIGTERM)
+        assert first.process.wait(20) == 0
+        caller.join(20)
+    # Whoever waits is told that it goes on, and where.
+    error = problem(answered[0], 503, "gateway_stopping")
+    assert "once the gateway is there again" in error["hint"]
+    assert proc.started_at(before)
+    second = start()
+    with second.client() as client:
+        session = Session(client, "s")
+        assert (kernel(session), session.look()["running"]) == (before, id_)
+        session.interrupt()
+        with session.follow(id_) as stream:
+            stream.until("execution.completed")
+        assert session.value("print(x)") == "1\n"
+
+
+def test_a_question_can_be_answered_later(start: Start) -> None:
+    first = start()
+    with first.client() as client, Session(client, "s").stream("print('hello', input('Who? '))", stdin=True) as stream:
+        id_ = stream.until("input.requested").data["execution_id"]
+        first.kill()
+    with start().client() as client:
+        session = Session(client, "s")
+        assert session.answer(id_, "you").status_code == 202
+        with session.follow(id_) as stream:
+            assert stream.until("execution.completed").data["status"] == "completed"
+        assert text(session.execution(id_)) == "hello you\n"
+
+
+def test_what_waited_runs_afterwards_in_order(start: Start) -> None:
+    first = start()
+    with first.client() as client:
+        session = Session(client, "s")
+        session.run("order = []")
+        with contextlib.ExitStack() as streams:
+            streams.enter_context(session.stream("import time; time.sleep(3); order.append(0)"))
+            for number in range(1, 4):
+                streams.enter_context(session.stream(f"order.append({number})"))
+            first.kill()
+    with start().client() as client:
+        assert Session(client, "s").value("print(order)") == "[0, 1, 2, 3]\n"
+
+
+def test_a_deadline_counts_on(start: Start) -> None:
+    first = start()
+    with first.client() as client, Session(client, "s").stream("while True: pass", timeout_s=2) as stream:
+        id_ = stream.until("execution.started").data["execution_id"]
+        first.kill()
+    with start().client() as client, Session(client, "s").follow(id_) as stream:
+        end = stream.until("execution.completed").data
+        assert end["status"] == "timed_out"
+        assert end["duration_s"] < 10
+
+
+def test_a_kernel_that_ended_meanwhile_is_told_with_its_reason(start: Start) -> None:
+    first = start()
+    with first.client() as client:
+        one, other = Session(client, "one"), Session(client, "other")
+        one.run("x = 1")
+        other.run("x = 2")
+        pid = kernel(one)
+        first.kill()
+    os.kill(pid, signal.SIGSEGV)
+    proc.wait_until(lambda: proc.started_at(pid) is None, 5, "the kernel to end")
+    with start().client() as client:
+        one, other = Session(client, "one"), Session(client, "other")
+        assert one.look()["state"] == "dead"
+        assert "SIGSEGV" in one.look()["reason"]
+        with one.stream("print('x' in dir())") as stream:
+            lost = stream.until("session.state", state="starting").data
+            assert "SIGSEGV" in lost["reason"]
+            assert "Variables were lost" in lost["reason"]
+            stream.until_text("False")
+            stream.until("execution.completed")
+        assert other.value("print(x)") == "2\n"
+
+
+def test_nobody_is_left_when_the_fork_server_is_killed_too(start: Start) -> None:
+    first = start()
+    with first.client() as client, Session(client, "s").stream("print('on', flush=True)\nwhile True: pass") as stream:
+        id_ = stream.until_text("on").data["execution_id"]
+        server = first.forkserver
+        left = first.kill()
+    os.kill(server, signal.SIGKILL)
+    with start().client() as client:
+        session = Session(client, "s")
+        execution = session.execution(id_)
+        assert (execution["status"], execution["state_lost"]) == ("killed", True)
+        assert "did not outlive" in execution["error"]["value"]
+        assert text(execution) == "on\n"
+        assert session.value("print('again')") == "again\n"
+    proc.wait_until(lambda: not proc.still_there(left), 5, lambda: proc.still_there(left))
+
+
+def test_an_upgrade_keeps_old_kernels_and_makes_new_ones_of_its_own(start: Start) -> None:
+    first = start()
+    with first.client() as client:
+        session = Session(client, "old")
+        session.value("x = 1")
+        old, server = kernel(session), first.forkserver
+        first.kill()
+    module = kernels_folder() / "__init__.py"
+    facts = module.stat()
+    os.utime(module)
+    try:
+        second = start()
+        with second.client() as client:
+            session = Session(client, "old")
+            assert (kernel(session), session.value("print(x)")) == (old, "1\n")
+            assert Session(client, "new").value("print('new')") == "new\n"
+            assert proc.parent(kernel(Session(client, "new"))) == second.forkserver != server
+            Session(client, "new").delete()
+            # Once the last of its kernels has gone, so does the old one's fork server.
+            assert proc.started_at(server)
+            session.delete()
+            proc.wait_until(lambda: proc.started_at(server) is None, 10, "the old fork server to end")
+    finally:
+        os.utime(module, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def test_what_is_kept_in_memory_ends_with_the_gateway(start: Start) -> None:
+    first = start(keep="memory")
+    with first.client() as client:
+        Session(client, "s").value("x = 1")
+    assert list((first.data_dir / "sessions").iterdir()) == []
+    left = first.kill()
+    second = start(keep="memory")
+    servers = {pid for pid in left if proc.command(pid).rstrip().endswith("/kernels")}
+    proc.wait_until(lambda: set(proc.still_there(left)) <= servers, 5, lambda: proc.still_there(left))
+    with second.client() as client:
+        problem(client.get("/v1/sessions/s"), 404, "session_not_found")
+
+
+def test_a_session_that_nobody_uses_is_forgotten(start: Start) -> None:
+    gateway = start(retention_s=1.0, idle_timeout_s=0.2)
+    with gateway.client() as client:
+        session = Session(client, "s")
+        session.run("open('/workspace/file', 'w').write('x')")
+        proc.wait_until(lambda: client.get(session.path).status_code == 404, 20, "the end of retention")
+    assert list((gateway.data_dir / "sessions").iterdir()) == []
+    proc.wait_until(lambda: len(list((gateway.data_dir / "workspaces").iterdir())) == 1, 5, "its files to go")
