@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from .client import Client, GatewayProblem
@@ -100,4 +101,4 @@ def _export(client: Client, arguments: argparse.Namespace) -> None:
         arguments.output.write_text(text)
 
 
-_ACTIONS = {"list": _list, "show": _show, "end": _end, "export": _export}
+_ACTIONS = MappingProxyType({"list": _list, "show": _show, "end": _end, "export": _export})

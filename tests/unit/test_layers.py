@@ -16,6 +16,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("server", "run", "lab"),
+    ("operate",),
     ("app",),
     ("api", "jupyter", "compat", "mcp"),
     ("sessions",),
@@ -27,7 +28,7 @@ LAYERS = (
     ("environments",),
 )
 ALONE = ("events", "client", "web")  # import nothing else of ours
-USES_CLIENT = ("run", "lab")  # commands that talk to a gateway as anyone would; the gateway itself does not
+USES_CLIENT = ("run", "lab", "operate")  # commands that talk to a gateway as anyone would; the gateway itself does not
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 
 MUTABLE_CALLS = frozenset(
