@@ -29,6 +29,9 @@ GATHER_S = 0.03
 # A writer that is this far ahead of the sending thread is held back.
 MOST_QUEUED = 20_000
 LARGEST_TEXT = 1 << 18
+LARGE = 1 << 16
+# The thread that sends, and the one by which a kernel is interrupted.
+NEVER_HELD_BACK = frozenset({"Output", "Control"})
 # The gateway takes a little more, and closes the connection of a kernel that sends beyond that.
 LARGEST_MESSAGE = 48 << 20
 TOO_LARGE = f"[an output was left out: larger than {LARGEST_MESSAGE >> 20} MiB]\n"
@@ -96,17 +99,18 @@ class Output:
         self._queue.append((name, parent, text))
         if not self._awake:
             self._ring()
-        if len(self._queue) > MOST_QUEUED:
-            self._wait_for_room()
+        self._hold_back(len(text))
 
     def send_multipart(self, parts: list[Any], *_: Any, **__: Any) -> None:
         if not self.mine():
             return
-        if sum(memoryview(part).nbytes for part in parts) > LARGEST_MESSAGE:
+        size = sum(memoryview(part).nbytes for part in parts)
+        if size > LARGEST_MESSAGE:
             self.text("stderr", self.parent, TOO_LARGE)
             return
         self._queue.append(("", None, parts))
         self._ring()
+        self._hold_back(size)
 
     def send(self, part: Any, *_: Any, **__: Any) -> None:
         self.send_multipart([part])
@@ -142,11 +146,16 @@ class Output:
         self._awake = True
         os.eventfd_write(self._wake, 1)
 
-    def _wait_for_room(self) -> None:
-        if threading.current_thread() is self._thread:
+    def _hold_back(self, size: int) -> None:
+        """Who is far ahead waits, by number; so does who writes much at once, until it has been taken; and everybody,
+        once nobody has heard what was said so far."""
+        if len(self._queue) <= MOST_QUEUED and size < LARGE and not self._said.full:
             return
+        if threading.current_thread().name in NEVER_HELD_BACK:
+            return
+        most = 1 if size >= LARGE else MOST_QUEUED // 2
         with self._room:
-            while len(self._queue) > MOST_QUEUED // 2 and self._thread.is_alive():
+            while (len(self._queue) > most or self._said.full) and self._thread.is_alive():
                 self._ring()
                 self._room.wait(0.1)
 

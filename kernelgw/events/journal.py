@@ -163,11 +163,6 @@ class Journal:
             self.folder.rename(folder)
         self.folder = folder
 
-    def sync(self) -> None:
-        """Until it is on the disk itself. May be called in another thread."""
-        if self._fd >= 0:
-            os.fdatasync(self._fd)
-
     def close(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:

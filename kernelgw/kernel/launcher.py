@@ -59,6 +59,8 @@ class Launcher:
         """The directories, and the fork servers that an earlier gateway left; `sweep` follows."""
         self.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.workspaces.prepare()
+        if self.fences.sandboxed:
+            bubblewrap.write_etc(self.etc)
         self._old = await takeover.resume(self.run_dir, self._data_dir)
 
     async def adopt(self, note: Mapping[str, Any], workspace: Workspace, terms: Terms) -> Kernel | Exit:
@@ -92,8 +94,6 @@ class Launcher:
                 shutil.rmtree(leftover, ignore_errors=True)
         self.fences.cgroups.sweep(kernels)
         self.workspaces.sweep({Path(name).name for name in workspaces})
-        if self.fences.sandboxed:
-            bubblewrap.write_etc(self.etc)
 
     async def server(self, environment: Environment) -> ForkServer:
         """The environment's fork server, started on first use and again after it was lost."""

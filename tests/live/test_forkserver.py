@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from kernelgw.kernel.forkserver import VERSION
+
 from . import proc
 from .client import House
 
@@ -54,7 +56,7 @@ def wire(house: House) -> Iterator[Wire]:
         wire.request("none")
         before = len(proc.open_fds(forkserver))
         yield wire
-        assert wire.request("hello", version=1)["ok"] is True
+        assert wire.request("hello", version=VERSION)["ok"] is True
         proc.wait_until(lambda: len(proc.open_fds(forkserver)) <= before, 5, lambda: proc.open_fds(forkserver))
     finally:
         wire.sock.close()
@@ -141,7 +143,7 @@ def test_a_sandbox_that_cannot_be_built(wire: Wire) -> None:
         assert message.get("ok", True) is True
     assert message["id"] == "odd"
     assert message["reason"]
-    assert "odd" not in wire.request("hello", version=1)["sandboxes"]
+    assert "odd" not in wire.request("hello", version=VERSION)["sandboxes"]
 
 
 def test_a_failed_spawn_frees_its_id(wire: Wire) -> None:
@@ -150,7 +152,7 @@ def test_a_failed_spawn_frees_its_id(wire: Wire) -> None:
     first = wire.ask(json.dumps(request).encode())
     second = wire.ask(json.dumps(request).encode())
     assert first == second
-    assert "again" not in wire.request("hello", version=1)["kernels"]
+    assert "again" not in wire.request("hello", version=VERSION)["kernels"]
 
 
 def test_unknown_ids(wire: Wire) -> None:

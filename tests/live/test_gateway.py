@@ -73,6 +73,7 @@ def test_after_a_crash(make_gateway: MakeGateway) -> None:
         session = Session(client, "s")
         session.value("x = 1")
         kernel = session.look()["kernel"]["pid"]
+    first.wait_ready()
     left = first.kill()
     assert kernel in proc.still_there(left)
     warm = [pid for pid in left if pid not in proc.neighbours(kernel) and proc.command(pid).startswith("/bin/sleep")]
