@@ -1,4 +1,4 @@
-"""kill -9 to the gateway between and within cells that take no time: none runs twice, and none that ran is forgotten."""
+"""kill -9 to the gateway between and within short cells: none runs twice, and none that ran is forgotten."""
 
 from __future__ import annotations
 
