@@ -86,3 +86,7 @@ class ExecutionBody(Body):
 
 class InputBody(Body):
     value: Text
+
+
+class ReplayBody(Body):
+    keep: bool = Field(False, description="whether the session in which the cells ran again is to stay")

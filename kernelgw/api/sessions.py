@@ -9,9 +9,10 @@ from fastapi import APIRouter, Body, Header, Query, Response
 from ..errors import BadRequest
 from ..sessions.history import page
 from ..sessions.notebook import notebook
+from ..sessions.replay import replay
 from ..sessions.view import view
 from .deps import House
-from .models import NewSessionBody, SessionBody
+from .models import NewSessionBody, ReplayBody, SessionBody
 from .problems import JSON
 from .sse import EventStream, session_events
 
@@ -83,6 +84,11 @@ async def history(
 ) -> Response:
     found, more = await page(house.get(session_id).executions, limit, before, search)
     return JSON({"executions": [execution.as_json() for execution in found], "more": more})
+
+
+@router.post("/v1/sessions/{session_id}/replay", summary="Its successful cells in a fresh kernel, and what differs")
+async def post_replay(session_id: str, house: House, body: Annotated[ReplayBody | None, Body()] = None) -> Response:
+    return JSON(await replay(house, house.get(session_id), body is not None and body.keep))
 
 
 @router.get("/v1/sessions/{session_id}/notebook", summary="The session as a notebook (nbformat 4.5)")

@@ -106,7 +106,7 @@ RS07 what temporary files hold comes back with a fresh kernel
 RS08 queues, shared memory and locked memory are limited
 RS09 sessions that come and go leave nothing
 RS10 zombies are bounded
-RS11 what a killed gateway leaves is found and cleared
+RS11 what a killed gateway leaves is taken over by the next one, or cleared
 CS01* another session's files are not there
 CS02* another session's processes are not there
 CS03* another session's queues, shared memory, sockets and ports are not there

@@ -91,8 +91,7 @@ class Journal:
         """Writes what waits, in one go. Raises OSError, and has written nothing then."""
         if not self._pending:
             return
-        if not self._files or self._files[-1].size >= self._most_of_file:
-            self._begin_file()
+        self._make_room()
         file = self._files[-1]
         data = b"".join(block for _, block in self._pending) + _mark(self.taken)
         _write(self._fd, data, file.size)
@@ -127,8 +126,13 @@ class Journal:
                 file.place(seq, offset)
             offset += len(block)
 
-    def _begin_file(self) -> None:
+    def _make_room(self) -> None:
         first = next((seq for seq, _ in self._pending if seq), self._next)
+        # Files are told apart by their first event, so each has to have one.
+        if not self._files or (self._files[-1].size >= self._most_of_file and self._files[-1].first < first):
+            self._begin_file(first)
+
+    def _begin_file(self, first: int) -> None:
         path = self.folder / f"{first:020d}{SUFFIX}"
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

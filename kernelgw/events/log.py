@@ -118,7 +118,8 @@ class EventLog:
             if self.failure is not None:
                 log.warning("events are written to %s again", journal.folder)
             self.failure = None
-            self.written(journal.taken)
+        # Also when it could not be written: the kernel would hold its code back for as long as the disk is full.
+        self.written(journal.taken)
 
     def _keep(self, event: Event) -> None:
         self._events.append(event)

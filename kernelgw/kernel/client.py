@@ -50,6 +50,7 @@ class KernelClient:
         self._confirmed = 0
         self._unconfirmed_bytes = 0
         self._confirm_later: asyncio.TimerHandle | None = None
+        self._closed = False
 
     async def connect(self, directory: Path) -> None:
         """Connects to the listeners there; they may be adopted by the kernel later. Raises OSError."""
@@ -128,6 +129,8 @@ class KernelClient:
     def confirm(self, number: int) -> None:
         """The kernel need not keep its messages up to this one. It hears so soon, not each time."""
         self._confirmable = number
+        if self._closed:
+            return
         if number - self._confirmed >= CONFIRM_MESSAGES or self._unconfirmed_bytes >= CONFIRM_BYTES:
             self._confirm()
         elif self._confirm_later is None and number > self._confirmed:
@@ -141,6 +144,7 @@ class KernelClient:
         self._peers["iopub"].send([CONFIRMED + b"%d" % self._confirmable])
 
     def close(self) -> None:
+        self._closed = True
         if self._confirm_later is not None:
             self._confirm_later.cancel()
             self._confirm_later = None

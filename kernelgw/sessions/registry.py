@@ -63,6 +63,8 @@ class Registry:
 
     async def open(self) -> None:
         """Starts the default environment and its pool. Raises GatewayError."""
+        # Until all is up, what was found stays as it is: a start that fails must end nobody's session.
+        self._keep = self._shelf.kept
         await self.launcher.prepare()
         self._shelf.prepare()
         await self._restore()
@@ -73,6 +75,7 @@ class Registry:
         for session in self.sessions.values():
             session.resume()
         pool.refill()
+        self._keep = False
         self._culler = asyncio.create_task(self._cull())
 
     async def close(self) -> None:

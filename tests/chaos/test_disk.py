@@ -48,13 +48,17 @@ def ended_with(events: list[Event], text: str) -> bool:
 def test_a_full_disk(data_dir: Path) -> None:
     gateway = Gateway(data_dir, pool_size=1)
     with gateway, gateway.client() as client:
-        session = Session(client, "s")
+        session, flood = Session(client, "s"), Session(client, "flood")
+        flood.run("1")
         assert session.value("x = 1; print('before')") == "before\n"
         reader = Reader(gateway, "s")
         reader.start()
         fill(data_dir / "sessions" / "filler")
         assert session.value("x += 1; print('meanwhile')") == "meanwhile\n"
         reader.wait(lambda events: ended_with(events, "meanwhile"), "live output")
+        # More than a kernel keeps of what nobody has heard: it must not wait for the disk.
+        assert flood.run("for _ in range(60): print('x' * 1_000_000)")["status"] == "completed"
+        flood.delete()
         error = problem(client.put("/v1/sessions/new"), 507, "disk_full")
         assert "No space left" in error["message"]
         (data_dir / "sessions" / "filler").unlink()

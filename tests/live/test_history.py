@@ -116,6 +116,54 @@ def test_an_empty_session_is_an_empty_notebook(session: Session) -> None:
     assert notebook(session).cells == []
 
 
+# Replay ----------------------------------------------------------------------------------------------------------
+
+
+def replay(session: Session, **body: Any) -> JSON:
+    response = session.client.post(f"{session.path}/replay", json=body)
+    assert response.status_code == 200, response.text
+    found: JSON = response.json()
+    return found
+
+
+def test_replay_says_what_differs(session: Session) -> None:
+    session.run("import os, random; x = 1; print('same', object())")
+    session.run("1/0")
+    session.run("x += 1; x")
+    session.run("print(random.random())")
+    session.run("open('made', 'x').write(str(x))")
+    found = replay(session)
+    assert (found["same"], found["different"], found["session_id"]) == (3, 1, None)
+    # The one that failed is not run again.
+    assert [cell["same"] for cell in found["cells"]] == [True, True, False, True]
+    (difference,) = found["cells"][2]["differences"]
+    assert difference["output"] == 0
+    assert difference["was"] != difference["is"]
+    # The chat itself has gone on undisturbed, and nothing is left of the other.
+    assert session.value("print(x, os.listdir())") == "2 ['made']\n"
+    assert [each["id"] for each in session.client.get("/v1/sessions").json()["sessions"]] == [session.id]
+
+
+def test_replay_finds_what_counted_on_what_is_no_more(session: Session) -> None:
+    session.run("open('/workspace/data', 'w').write('1')")
+    session.run("raise ValueError('after which the next one made do')")
+    session.run("import os; os.remove('data')")
+    session.run("y = 1")
+    session.restart()
+    session.run("'y' in dir()")
+    found = replay(session, keep=True)
+    last = found["cells"][-1]
+    assert (last["same"], last["differences"]) == (False, [{"output": 0, "was": "False", "is": "True"}])
+    again = Session(session.client, found["session_id"])
+    assert again.value("print(y)") == "1\n"
+    again.delete()
+
+
+def test_replay_of_nothing(session: Session) -> None:
+    session.create()
+    assert replay(session) == {"session_id": None, "cells": [], "same": 0, "different": 0}
+
+
 # For operators ---------------------------------------------------------------------------------------------------
 
 

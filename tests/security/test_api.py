@@ -472,6 +472,7 @@ KNOWN = frozenset(
         *("POST /v1/sessions/{session_id}/restart", "GET /v1/sessions/{session_id}/events"),
         *("GET /v1/sessions/{session_id}/history", "POST /v1/sessions/{session_id}/executions"),
         "GET /v1/sessions/{session_id}/notebook",
+        "POST /v1/sessions/{session_id}/replay",
         "GET /v1/sessions/{session_id}/executions/{execution_id}",
         "GET /v1/sessions/{session_id}/executions/{execution_id}/events",
         "POST /v1/sessions/{session_id}/executions/{execution_id}/input",
