@@ -56,11 +56,11 @@ def test_a_full_disk(data_dir: Path) -> None:
         fill(data_dir / "sessions" / "filler")
         assert session.value("x += 1; print('meanwhile')") == "meanwhile\n"
         reader.wait(lambda events: ended_with(events, "meanwhile"), "live output")
+        error = problem(client.put("/v1/sessions/new"), 507, "disk_full")
+        assert "No space left" in error["message"]
         # More than a kernel keeps of what nobody has heard: it must not wait for the disk.
         assert flood.run("for _ in range(60): print('x' * 1_000_000)")["status"] == "completed"
         flood.delete()
-        error = problem(client.put("/v1/sessions/new"), 507, "disk_full")
-        assert "No space left" in error["message"]
         (data_dir / "sessions" / "filler").unlink()
         assert session.value("x += 1; print('after')") == "after\n"
         reader.wait(lambda events: ended_with(events, "after"), "output afterwards")

@@ -234,12 +234,12 @@ def test_what_a_broken_disk_leaves_costs_no_more_than_itself(tmp_path: Path) -> 
 
 def test_notes_alone_begin_no_new_file(tmp_path: Path) -> None:
     """A new one would have the name of the old."""
-    journal = written(tmp_path, [[1, 2]], limit=1)
+    journal = written(tmp_path, [[1, 2]], limit=8 * LEAST_FILE)
     for number in range(1, 5):
         journal.note({"batch": number, "large": "x" * LEAST_FILE})
         journal.flush()
     assert loaded(tmp_path)[1:] == ([1, 2], [0, 1, 2, 3, 4])
     journal.append(*event(3))
     journal.flush()
-    assert len(list(tmp_path.iterdir())) == 1
-    assert [each.seq for each in journal.read(0, 1 << 20)] == [3]
+    assert len(list(tmp_path.iterdir())) == 2
+    assert seqs(journal.read(0, 1 << 20)) == [1, 2, 3]
