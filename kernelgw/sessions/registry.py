@@ -95,21 +95,27 @@ class Registry:
     async def _restore(self) -> None:
         """What an earlier gateway knew, and what of it lives."""
         for name, beginning in self._shelf.found():
-            plan = self._plan_again(name, beginning.get("session", {}).get("wishes", {}))
-            session = Session(name, plan, self, self._shelf.journal(name, plan.log_bytes))
-            note, lived_in = session.restore()
-            session.active_at = time.monotonic() - self._shelf.age(name)
-            if lived_in is not None:
-                session.workspace = self.launcher.workspaces.adopt(lived_in)
-            self.sessions[name] = session
-            if note is None or session.workspace is None:
-                session.detached(GATEWAY_GONE)
-                continue
-            terms = replace(plan.terms, session=name)
-            found = await self.launcher.adopt(note, session.workspace, terms)
-            session.attach(found) if isinstance(found, Kernel) else session.detached(found)
+            try:
+                await self._restore_one(name, beginning.get("session", {}).get("wishes", {}))
+            except OSError as error:
+                # The others are not to pay for it.
+                log.error("session %s cannot be read and is left out: %s", name, error)
         lived_in_now = [str(each.workspace.path) for each in self.sessions.values() if each.workspace is not None]
         await self.launcher.sweep([each.kernel.id for each in self.sessions.values() if each.kernel], lived_in_now)
+
+    async def _restore_one(self, name: str, wishes: dict[str, Any]) -> None:
+        plan = self._plan_again(name, wishes)
+        session = Session(name, plan, self, self._shelf.journal(name, plan.log_bytes))
+        note, lived_in = session.restore()
+        session.active_at = time.monotonic() - self._shelf.age(name)
+        if lived_in is not None:
+            session.workspace = self.launcher.workspaces.adopt(lived_in)
+        self.sessions[name] = session
+        if note is None or session.workspace is None:
+            session.detached(GATEWAY_GONE)
+            return
+        found = await self.launcher.adopt(note, session.workspace, replace(plan.terms, session=name))
+        session.attach(found) if isinstance(found, Kernel) else session.detached(found)
 
     def _plan_again(self, name: str, wishes: dict[str, Any]) -> Plan:
         """What it was allowed, if that may still be had."""
