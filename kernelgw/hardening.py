@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
-# Before whatever sessions run, and behind what a machine needs to live.
-FIRST = -10
 
 
 def hide() -> None:
@@ -17,19 +14,6 @@ def hide() -> None:
     Undone by exec, and by a change of uid.
     """
     _prctl(PR_SET_DUMPABLE, 0)
-
-
-def come_first() -> None:
-    """It answers everybody, so it must not wait behind one session that never sleeps. Only root may have that; what it
-    starts steps back."""
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, min(FIRST, os.getpriority(os.PRIO_PROCESS, 0)))
-
-
-def step_back() -> None:
-    """To where everybody is."""
-    if os.getpriority(os.PRIO_PROCESS, 0) < 0:
-        os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
 def gain_nothing() -> None:

@@ -23,7 +23,7 @@ from .api.guard import Guard
 from .api.peers import Door
 from .app import create_app, leave_sessions, running
 from .errors import GatewayError
-from .hardening import come_first, hide
+from .hardening import hide
 from .settings import RUNNING, BadSetting, Settings
 
 # Descriptors of the gateway itself, and of each live session: its kernel's sockets, pipes, pidfd and cgroup.
@@ -36,7 +36,6 @@ def serve(settings: Settings) -> int:
     """Runs until a signal. Raises BadSetting, GatewayError."""
     # Before it holds a token or anybody's output.
     hide()
-    come_first()
     try:
         settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
     except OSError as error:

@@ -358,9 +358,6 @@ def main() -> None:
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
     linux.set_process_name("kgw-forkserver")
-    if os.getpriority(os.PRIO_PROCESS, 0) < 0:
-        # The gateway comes before what sessions run; this is where they come from.
-        os.setpriority(os.PRIO_PROCESS, 0, 0)
     os.chdir("/")
     listener = socket.socket(fileno=LISTENER_FD)
     os.set_inheritable(LISTENER_FD, False)

@@ -15,7 +15,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..hardening import gain_nothing, hide, step_back
+from ..hardening import gain_nothing, hide
 from .dial import World, resolve
 from .names import canonical, split
 from .proxy import Outlet
@@ -77,7 +77,6 @@ def confine(uid: int | None) -> None:
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
     hide()
-    step_back()
     gain_nothing()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)

@@ -374,20 +374,6 @@ def test_the_gateway_and_its_fork_server_cannot_be_looked_into(house: House, wor
     assert codes == {plain.pid: 0, world.gateway.pid: 1, world.gateway.forkserver: 1}
 
 
-@pytest.mark.prop("RS03")
-def test_the_gateway_alone_comes_before_sessions(house: House, world: World) -> None:
-    """One that never sleeps must not keep the others from being answered."""
-    session = house.session()
-    session.run("1")
-    family = {pid: os.getpriority(os.PRIO_PROCESS, pid) for pid in proc.descendants(world.gateway.pid)}
-    assert min(family.values()) >= 0
-    assert kernel_pid(session) in family
-    first = os.getpriority(os.PRIO_PROCESS, world.gateway.pid)
-    assert first == (-10 if world.configuration.is_root else 0)
-    assert int(session.value("import os; print(os.getpriority(os.PRIO_PROCESS, 0))")) >= 0
-    assert session.run("os.setpriority(os.PRIO_PROCESS, 0, -1)")["error"]["name"] == "PermissionError"
-
-
 @pytest.mark.prop("CS07")
 def test_a_name_that_is_in_use_is_not_made_again(house: House) -> None:
     session = house.session()
