@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import ipaddress
 import logging
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import GatewayError
-from .settings import BadSetting, Settings, load
+from .settings import OWN_TOKEN, BadSetting, Settings, load
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,8 +90,25 @@ def _settings(arguments: argparse.Namespace) -> Settings:
             raise BadSetting(
                 f"refusing to listen on {settings.host} without a token: give one with --token or KERNELGW_TOKEN"
             )
-        settings = dataclasses.replace(settings, token=secrets.token_urlsafe(24))
+        settings = dataclasses.replace(settings, token=_own_token(settings))
     return settings
+
+
+def _own_token(settings: Settings) -> str:
+    """The same at every start, since sessions outlive the gateway and their callers come back. Kept beside them, for
+    this user alone."""
+    path = settings.data_dir / OWN_TOKEN
+    with contextlib.suppress(OSError):
+        if found := path.read_text().strip():
+            return found
+    token = secrets.token_urlsafe(24)
+    if settings.keep == "disk":
+        # If it cannot be written, neither can anything else there, and whoever serves says so.
+        with contextlib.suppress(OSError):
+            settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+            path.touch(0o600)
+            path.write_text(token)
+    return token
 
 
 def _is_loopback(host: str) -> bool:

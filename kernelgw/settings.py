@@ -13,6 +13,8 @@ from typing import Any
 PREFIX = "KERNELGW_"
 # In the data directory while a gateway runs: its URL, token and pid.
 RUNNING = "gateway.json"
+# The token that was made when none was given.
+OWN_TOKEN = "token"
 
 
 class BadSetting(ValueError):
@@ -37,7 +39,7 @@ class Settings:
     data_dir: Path = field(
         default_factory=_default_data_dir, metadata={"help": "where sockets, logs and workspaces are kept"}
     )
-    token: str = _option("", "what callers must send; made at random and printed when empty")
+    token: str = _option("", "what callers must send; when empty one is made at random, kept and printed")
     isolation: str = _option("auto", "auto, bubblewrap, gvisor or none; auto stops when no sandbox can be built")
     environment: str = _option("default", "the environment of sessions that name none")
     pool_size: int = _option(2, "warm kernels kept ready in the default environment; 0 for none")

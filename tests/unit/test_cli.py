@@ -25,6 +25,12 @@ def _nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     root.setLevel(level)
 
 
+@pytest.fixture(autouse=True)
+def data_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not the one of whoever runs this."""
+    monkeypatch.setenv("KERNELGW_DATA_DIR", str(tmp_path / "data"))
+
+
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """Settings that would have been served with; nothing is."""
@@ -51,12 +57,21 @@ def test_beyond_loopback_it_does_not_start_without_a_token(host: str, served: li
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_on_loopback_it_makes_a_token_when_none_is_given(host: str, served: list[Settings]) -> None:
-    assert cli.main(["serve", "--host", host]) == 0
-    assert cli.main(["serve", "--host", host]) == 0
-    one, two = (settings.token for settings in served)
-    assert one != two
+def test_on_loopback_it_makes_a_token_when_none_is_given(host: str, served: list[Settings], tmp_path: Path) -> None:
+    """Once for each data directory: whoever comes back after a restart has the old one."""
+    for name in ("one", "one", "two"):
+        assert cli.main(["serve", "--host", host, "--data-dir", str(tmp_path / name)]) == 0
+    one, again, two = (settings.token for settings in served)
+    assert one == again != two
     assert min(len(one), len(two)) >= 32
+    assert (tmp_path / "one" / "token").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_gateway_that_keeps_nothing_keeps_no_token(served: list[Settings], tmp_path: Path) -> None:
+    for _ in range(2):
+        assert cli.main(["serve", "--keep", "memory", "--data-dir", str(tmp_path / "data")]) == 0
+    assert served[0].token != served[1].token
+    assert not (tmp_path / "data").exists()
 
 
 def test_beyond_loopback_it_starts_with_a_token(served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
