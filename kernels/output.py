@@ -38,6 +38,7 @@ TOO_LARGE = f"[an output was left out: larger than {LARGEST_MESSAGE >> 20} MiB]\
 PIPE_READ = 1 << 16
 # What a pipe takes in one piece.
 LARGEST_LINE = 4096
+HEARD_MS = 100
 # What nobody has heard yet is kept at the end for so long, as the fork server waits for a gateway.
 ALONE_S = 900.0
 MOST_READS = 16
@@ -237,9 +238,18 @@ class Output:
         if advice := self._advice.on(text, parent):
             self._send_pieces("stderr", parent, advice)
 
+    def _wait_to_be_heard(self) -> None:
+        """In the middle of a text that is larger than all that may be unheard."""
+        poll = select.poll()
+        poll.register(self._said.fd, select.POLLIN)
+        while self._said.full and self._closing is None:
+            poll.poll(HEARD_MS)
+            self._said.hear()
+
     def _send_pieces(self, name: str, parent: Header, text: str) -> None:
         for start in range(0, len(text), LARGEST_TEXT):
             content = {"name": name, "text": text[start : start + LARGEST_TEXT]}
+            self._wait_to_be_heard()
             message = self._session.msg("stream", content, parent=parent)
             self._said.send([b"stream." + name.encode(), *self._session.serialize(message)])
 

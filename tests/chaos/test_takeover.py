@@ -191,5 +191,6 @@ def test_a_session_that_nobody_uses_is_forgotten(start: Start) -> None:
         session = Session(client, "s")
         session.run("open('/workspace/file', 'w').write('x')")
         proc.wait_until(lambda: client.get(session.path).status_code == 404, 20, "the end of retention")
-    assert list((gateway.data_dir / "sessions").iterdir()) == []
+    sessions = gateway.data_dir / "sessions"
+    proc.wait_until(lambda: not list(sessions.iterdir()), 5, lambda: list(sessions.iterdir()))
     proc.wait_until(lambda: len(list((gateway.data_dir / "workspaces").iterdir())) == 1, 5, "its files to go")

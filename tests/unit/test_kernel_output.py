@@ -15,6 +15,7 @@ import zmq
 from jupyter_client.session import Session
 
 from kernels import output as module
+from kernels import retained
 from kernels.output import Output, Stream
 from kernels.packing import pack
 
@@ -260,6 +261,28 @@ def test_a_writer_far_ahead_is_held_back_and_nothing_is_lost(house: House, monke
     assert not writer.is_alive()
     house.finish()
     assert house.text() == "".join(f"{number}\n" for number in range(1000))
+
+
+def test_one_text_larger_than_may_be_unheard_waits_for_the_gateway(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retained, "MOST_BYTES", 4 * module.LARGEST_TEXT)
+    house.output.start()
+    writer = threading.Thread(target=house.stdout.write, args=("x" * (40 * module.LARGEST_TEXT),))
+    writer.start()
+
+    def more_than(count: int) -> Callable[[], bool]:
+        return lambda: len(house.socket.sent) > count
+
+    heard = 0
+    while heard < 40:
+        house.socket.until(more_than(heard))
+        assert len(house.socket.sent) - heard <= 6
+        heard = len(house.socket.sent)
+        house.socket.say(b"\x02%d" % heard)
+    writer.join(SOON_S)
+    assert not writer.is_alive()
+    assert len(house.text()) == 40 * module.LARGEST_TEXT
 
 
 def test_threads_lose_nothing_and_each_keeps_its_order(house: House) -> None:
