@@ -65,8 +65,8 @@ class Registry:
         """Starts the default environment and its pool. Raises GatewayError."""
         # Until all is up, what was found stays as it is: a start that fails must end nobody's session.
         self._keep = self._shelf.kept
-        await self.launcher.prepare()
         self._shelf.prepare()
+        await self.launcher.prepare()
         await self._restore()
         pool = self.pool(self.settings.environment)
         await self.launcher.server(pool.environment)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..events.journal import Journal
+from ..settings import BadSetting
 
 # No id begins with it.
 GONE = "~"
@@ -24,7 +25,10 @@ class Shelf:
         self.kept = kept
 
     def prepare(self) -> None:
+        """Raises BadSetting rather than forget what was to be kept."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.kept and any(not folder.name.startswith(GONE) for folder in self.folder.iterdir()):
+            raise BadSetting(f"{self.folder} has sessions that are kept: use another data_dir, or keep disk")
 
     def journal(self, session_id: str, limit: int) -> Journal | None:
         """Of a session that is new or was found; nothing is on disk before it is written to."""
@@ -33,9 +37,9 @@ class Shelf:
     def found(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each session that an earlier gateway left, and how its journal begins."""
         for folder in sorted(self.folder.iterdir()):
-            beginning = None if not self.kept or folder.name.startswith(GONE) else Journal(folder, 0).beginning()
+            beginning = None if folder.name.startswith(GONE) else Journal(folder, 0).beginning()
             if beginning is None:
-                # It is not to be kept, was being removed, or its first write was cut off: nobody was told of it.
+                # It was being removed, or its first write was cut off: nobody was told of it.
                 shutil.rmtree(folder, ignore_errors=True)
             else:
                 yield folder.name, beginning

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -183,6 +184,19 @@ def test_what_is_kept_in_memory_ends_with_the_gateway(start: Start) -> None:
     proc.wait_until(lambda: set(proc.still_there(left)) <= servers, 5, lambda: proc.still_there(left))
     with second.client() as client:
         problem(client.get("/v1/sessions/s"), 404, "session_not_found")
+
+
+def test_what_is_kept_is_not_forgotten_by_a_gateway_that_keeps_nothing(start: Start) -> None:
+    first = start()
+    with first.client() as client:
+        Session(client, "s").value("x = 1; open('file', 'w').close()")
+    first.stop()
+    command = [*MODULE, "serve", "--port", "0", "--data-dir", str(first.data_dir), "--keep", "memory"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert result.returncode == 2
+    assert "has sessions that are kept: use another data_dir, or keep disk" in result.stderr
+    with start().client() as client:
+        assert Session(client, "s").value("import os; print(os.listdir())") == "['file']\n"
 
 
 def test_a_session_that_nobody_uses_is_forgotten(start: Start) -> None:
