@@ -17,6 +17,8 @@ from kernelgw.kernel.forkserver import kernels_folder
 from tests.live import proc
 from tests.live.client import Session, problem, text
 from tests.live.gateway import MODULE, Gateway
+from tests.security.egress import plain_get, statuses
+from tests.security.servers import Canary
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -184,6 +186,25 @@ def test_what_is_kept_in_memory_ends_with_the_gateway(start: Start) -> None:
     proc.wait_until(lambda: set(proc.still_there(left)) <= servers, 5, lambda: proc.still_there(left))
     with second.client() as client:
         problem(client.get("/v1/sessions/s"), 404, "session_not_found")
+
+
+def test_a_session_has_its_network_again_and_no_more(start: Start) -> None:
+    trusting = {"network_private": "localhost=127.0.0.1/32"}
+    canary = Canary()
+    url = plain_get(f"http://localhost:{canary.port}/")
+    try:
+        first = start(**trusting)
+        with first.client() as client:
+            allowed, refused = Session(client, "allowed"), Session(client, "refused")
+            allowed.create(network={"allow": [f"localhost:{canary.port}"]})
+            refused.create(network={"allow": []})
+            before = [statuses(session, [url]) for session in (allowed, refused)]
+            first.kill()
+        with start(**trusting).client() as client:
+            again = [statuses(Session(client, name), [url]) for name in ("allowed", "refused")]
+    finally:
+        canary.close()
+    assert before == again == [[200], [403]]
 
 
 def test_what_is_kept_is_not_forgotten_by_a_gateway_that_keeps_nothing(start: Start) -> None:
