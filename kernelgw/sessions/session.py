@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from ..errors import DiskFull, GatewayError, NotWaitingForInput, QueueFull, SessionNotFound
+from ..errors import DiskFull, GatewayError, NotWaitingForInput, SessionNotFound
 from ..events.journal import Journal
 from ..events.log import EventLog
 from ..events.outputs import Outputs
@@ -28,6 +26,7 @@ from .history import History
 from .lifecycle import WITHOUT_KERNEL, State, move
 from .notes import Note
 from .plan import Plan
+from .queue import Queue
 from .recorder import Recorder
 from .restore import Restored
 
@@ -56,13 +55,12 @@ class Session:
         self.active_at = time.monotonic()
         self.generation = 0
         self._source = source
-        self._queue: deque[Execution] = deque()
+        self._queue = Queue(plan.max_queued, self._complete)
         self._recorder = Recorder(self.log, lambda name, value: hint(name, value, plan.network != "off"))
         self._starting: asyncio.Task[None] | None = None
         self.dialogue = Dialogue(self.log, self._recorder, self.executions, self._complete)
         self._lost: str | None = None
         self._closing = False
-        self._doomed: list[Execution] | None = None
         self._loop = asyncio.get_running_loop()
         if journal is not None:
             journal.heading = lambda: notes.heading(self)
@@ -81,7 +79,9 @@ class Session:
         found.replay()
         self.state, self.reason, self.generation = found.state, found.reason, found.generation
         self.created_at = found.created_at
-        self._queue, self.dialogue.current = found.queue, found.current
+        self.dialogue.current = found.current
+        for execution in found.queue:
+            self._queue.add(execution)
         if self.state is State.DEAD:
             self._lost = self.reason
         return (found.kernel if self.state in (State.IDLE, State.BUSY) else None), found.workspace
@@ -126,8 +126,7 @@ class Session:
         """Queues a cell; it starts now if nothing is before it. Raises QueueFull, SessionNotFound."""
         if self._closing:
             raise SessionNotFound(f"The session {self.id!r} is being ended.")
-        if len(self._queue) >= self.plan.max_queued:
-            raise QueueFull(f"{len(self._queue)} executions are waiting in this session already.")
+        self._queue.check_room()
         limit = self.plan.timeout_s if timeout_s is None else timeout_s
         execution = Execution(
             self.id,
@@ -139,7 +138,7 @@ class Session:
         )
         execution.first_seq = self.log.last + 1
         self._history.add(execution)
-        self._queue.append(execution)
+        self._queue.add(execution)
         self.log.note(notes.queued(execution))
         self.touch()
         self._pump()
@@ -147,7 +146,7 @@ class Session:
 
     def interrupt(self) -> None:
         """Stops the running cell and drops those that wait, as people mean by stop. No effect when idle."""
-        self._cancel_queue(Status.INTERRUPTED, "Interrupted before it started.")
+        self._queue.cancel(Status.INTERRUPTED, "Interrupted before it started.")
         if self.dialogue.current is not None:
             self._stop_current(Status.INTERRUPTED)
 
@@ -155,9 +154,8 @@ class Session:
         """Stops one execution, wherever it is: its caller has gone and wanted that."""
         if execution is self.dialogue.current:
             self._stop_current(Status.INTERRUPTED)
-        elif execution in self._queue:
-            self._queue.remove(execution)
-            self._not_run(execution, Status.INTERRUPTED, "Its caller left before it started.")
+        else:
+            self._queue.drop(execution, Status.INTERRUPTED, "Its caller left before it started.")
 
     def answer_input(self, execution: Execution, value: str) -> None:
         if not execution.waiting_for_input or self.kernel is None:
@@ -169,7 +167,7 @@ class Session:
 
     def restart(self) -> None:
         """A fresh kernel: variables go, files stay. What runs is killed, what waits is dropped."""
-        self._cancel_queue(Status.KILLED, "The kernel was restarted before it ran.")
+        self._queue.cancel(Status.KILLED, "The kernel was restarted before it ran.")
         self.touch()
         if self.kernel is not None:
             self.kernel.exited = self._restarted
@@ -190,7 +188,7 @@ class Session:
     async def end(self) -> None:
         """The end of the session; returns when nothing of its kernel is left."""
         self._closing = True
-        self._cancel_queue(Status.KILLED, "The session was ended.")
+        self._queue.cancel(Status.KILLED, "The session was ended.")
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
@@ -224,7 +222,7 @@ class Session:
         return self.dialogue.current is None and not self._queue and self._starting is None
 
     @property
-    def waiting(self) -> Collection[Execution]:
+    def waiting(self) -> Queue:
         return self._queue
 
     @property
@@ -242,7 +240,7 @@ class Session:
             kernel = await self._source.take(self)
         except GatewayError as error:
             self._become(State.DEAD, error.message)
-            self._fail_queue(error)
+            self._queue.fail(error, state_lost=self.generation > 0)
             return
         finally:
             self._starting = None
@@ -264,9 +262,9 @@ class Session:
         kernel.client.listener = self.dialogue
         self.log.written = kernel.client.confirm
         kernel.exited = self._kernel_exited
-        kernel.disconnected = self._doom_queue
+        kernel.disconnected = self._queue.doom
         kernel.settled = self._pump
-        self._doomed = None
+        self._queue.count_on_kernel()
 
     def _kernel_exited(self, exit_: Exit) -> None:
         kernel, self.dialogue.kernel = self.kernel, None
@@ -285,24 +283,17 @@ class Session:
         # What was waiting had counted on variables that are gone; what came later had not, nor what came after
         # a planned end.
         if exit_.cause not in ("restarted", "idle", "exited"):
-            doomed = self._queue if self._doomed is None else self._doomed
-            for waiting in [each for each in self._queue if each in doomed]:
-                self._queue.remove(waiting)
-                waiting.state_lost = True
-                self._not_run(waiting, Status.KILLED, f"Not run, since the kernel ended before: {exit_.reason}")
+            self._queue.drop_doomed(f"Not run, since the kernel ended before: {exit_.reason}")
         self._pump()
 
-    def _doom_queue(self) -> None:
-        self._doomed = list(self._queue)
-
-    # the queue
+    # one after another
 
     def _pump(self) -> None:
         if self.dialogue.current is not None or not self._queue or self._closing:
             return
         if self.kernel is not None and self.state is State.IDLE:
             if self.kernel.free:
-                self._begin(self._queue.popleft())
+                self._begin(self._queue.take())
         elif self.state in WITHOUT_KERNEL:
             self._start()
 
@@ -374,22 +365,6 @@ class Session:
         execution.last_seq = event.seq
         self.log.flush()
         self._pump()
-
-    def _cancel_queue(self, status: Status, why: str) -> None:
-        waiting, self._queue = self._queue, deque()
-        for execution in waiting:
-            self._not_run(execution, status, why)
-
-    def _not_run(self, execution: Execution, status: Status, why: str) -> None:
-        execution.error = {"name": "NotRun", "value": why, "traceback": []}
-        self._complete(execution, status)
-
-    def _fail_queue(self, error: GatewayError) -> None:
-        waiting, self._queue = self._queue, deque()
-        for execution in waiting:
-            execution.error = {"name": "KernelDidNotStart", "value": error.message, "traceback": [], "hint": error.hint}
-            execution.state_lost = self.generation > 0
-            self._complete(execution, Status.KILLED)
 
     def _become(self, state: State, reason: str | None = None) -> None:
         self.state = move(self.state, state)
