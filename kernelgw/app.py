@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 
 from . import __version__
-from .api import docs, executions, pages, problems, sessions
+from .api import artifacts, docs, executions, pages, problems, sessions
 from .api.guard import Guard
 from .kernel.fences import raise_fences
 from .kernel.launcher import Launcher
@@ -48,6 +48,7 @@ def create_app(settings: Settings) -> Guard:
     app.include_router(docs.router)
     app.include_router(sessions.router)
     app.include_router(executions.router)
+    app.include_router(artifacts.router)
     return Guard(
         app,
         token=settings.token,

@@ -14,6 +14,7 @@
     ├── UnknownEnvironment    400
     ├── SessionNotFound       404
     ├── ExecutionNotFound     404
+    ├── ArtifactNotFound      404
     ├── NotWaitingForInput    409
     ├── QueueFull             429  too many executions wait in this session
     ├── NetworkNotAllowed     403  the operator does not let sessions have this much network
@@ -126,6 +127,12 @@ class ExecutionNotFound(GatewayError):
     code = "execution_not_found"
     status = 404
     hint = "GET /v1/sessions/{id}/history lists the executions that are kept."
+
+
+class ArtifactNotFound(GatewayError):
+    code = "artifact_not_found"
+    status = 404
+    hint = "GET /v1/sessions/{id}/artifacts lists those that there are."
 
 
 class NotWaitingForInput(GatewayError):

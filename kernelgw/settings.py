@@ -82,6 +82,16 @@ class Settings:
     )
     output_bytes: int = _option(64 << 20, "output kept of one execution; beyond it the middle is left out")
     log_bytes: int = _option(64 << 20, "events kept of one session, for readers that come later or are slow")
+    inline_bytes: int = _option(
+        1 << 20,
+        "largest part of an output (but plain text) that stands in events; a larger one is an artifact",
+        least=1,
+    )
+    artifact_bytes: int = _option(512 << 20, "artifacts of one session together; what is beyond it is not kept")
+    largest_artifact_bytes: int = _option(64 << 20, "largest file or part of an output that is kept as an artifact")
+    full_text_bytes: int = _option(
+        256 << 20, "text kept of one execution as an artifact, when that is more than output_bytes"
+    )
     history_length: int = _option(1000, "executions kept of one session", least=1)
     allowed_hosts: tuple[str, ...] = _option((), "further Host names to answer to, comma separated")
     allowed_origins: tuple[str, ...] = _option((), "web origins whose pages may call, comma separated")

@@ -16,6 +16,7 @@ Requests are JSON objects with `op` and `seq`; each is answered once with the sa
 | end     | id of a sandbox                                     | ok; `exit` of all inside, `sandbox_exit`        |
 | keep    | id of a kernel, + fds that a later gateway will need | ok                                              |
 | fetch   | id of a kernel                                      | ok, + the fds that were kept                    |
+| open    | image of a workspace                                | ok, + a descriptor of where it is mounted       |
 | release | image of a workspace that nobody will use any more  | ok, mounted; `released` if it was               |
 | stop    |                                                     | ok, then everything is killed and the server ends |
 
@@ -78,6 +79,7 @@ class ForkServer:
             "end": self.end,
             "keep": self.keep,
             "fetch": self.fetch,
+            "open": self.open,
             "release": self.release,
             "stop": self.stop,
         }
@@ -282,6 +284,9 @@ class ForkServer:
     def fetch(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
         # Copies, since the answer may wait while the kernel ends.
         return {"fds": [os.dup(fd) for fd in self.children.kernels[request["id"]].kept]}
+
+    def open(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
+        return {"fds": [self.stage.open(str(request["image"]))]}
 
     def release(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
         image = str(request["image"])

@@ -41,6 +41,18 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 # Root is nobody special, ids change no capabilities, none is kept or raised: each with its lock.
 SECUREBITS = 0b1110_1111
 
+IN_MODIFY = 0x2
+IN_CLOSE_WRITE = 0x8
+IN_MOVED_FROM = 0x40
+IN_MOVED_TO = 0x80
+IN_CREATE = 0x100
+IN_DELETE = 0x200
+IN_Q_OVERFLOW = 0x4000
+IN_IGNORED = 0x8000
+IN_ONLYDIR = 0x1000000
+IN_DONT_FOLLOW = 0x2000000
+IN_ISDIR = 0x40000000
+
 MNT_DETACH = 2
 KEYCTL_JOIN_SESSION_KEYRING = 1
 # The table of system calls is the architecture's own.
@@ -93,6 +105,25 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
 def unmount(target: str) -> None:
     """Out of sight at once, and gone when nobody uses it any more."""
     _check(_libc.umount2(os.fsencode(target), MNT_DETACH), f"unmount {target}")
+
+
+def inotify_init() -> int:
+    """A descriptor that never blocks and that no program inherits."""
+    return _descriptor(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK), "inotify_init1")
+
+
+def inotify_add_watch(fd: int, path: str, mask: int) -> int:
+    return _descriptor(_libc.inotify_add_watch(fd, os.fsencode(path), ctypes.c_uint32(mask)), f"watch {path}")
+
+
+def inotify_rm_watch(fd: int, watch: int) -> None:
+    _check(_libc.inotify_rm_watch(fd, watch), "inotify_rm_watch")
+
+
+def _descriptor(result: int, what: str) -> int:
+    if result < 0:
+        _check(result, what)
+    return result
 
 
 def join_session_keyring() -> None:

@@ -68,6 +68,10 @@ class Stage:
         """Where what is bound comes from: an image is mounted, everything else is reached. Raises OSError."""
         return self.mount_image(source, uid, gid) if mode == "image" else self.reach(source)
 
+    def open(self, image: str) -> int:
+        """A descriptor of the folder in which it is mounted, which nobody outside has a path to. Raises KeyError."""
+        return os.open(self._mounted[image], os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
     @property
     def images(self) -> list[str]:
         """Those that are mounted."""

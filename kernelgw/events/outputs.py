@@ -43,6 +43,10 @@ class Outputs:
         self._clear_next = False
         # Called after each change; set once their execution is over, when changes are no longer expected.
         self.changed: Callable[[], None] | None = None
+        # Asked, when text is about to be left out, for what takes all of it, from the beginning; and what became of it.
+        self.spill: Callable[[], Callable[[str], None] | None] | None = None
+        self._sink: Callable[[str], None] | None = None
+        self.whole_text = ""
 
     @property
     def size(self) -> int:
@@ -76,7 +80,7 @@ class Outputs:
         """What `update_display_data` does to an earlier display."""
         self._count(item, happening.size - item.size)
         item.size = happening.size
-        item.data = {**item.data, "data": happening.data["data"], "metadata": happening.data["metadata"]}
+        item.data = {**item.data, **{name: happening.data.get(name) for name in ("data", "metadata", "artifacts")}}
         self._trim()
         self._tell()
 
@@ -89,6 +93,8 @@ class Outputs:
         item.in_head = not self._tail and room and len(self._head) < self._most_items * HEAD_SHARE
         (self._head if item.in_head else self._tail).append(item)
         self._count(item, item.size)
+        if self._sink is not None and item.kind == "output.stream":
+            self._sink(item.data["text"])
         self._trim()
 
     def _count(self, item: Item, size: int) -> None:
@@ -99,6 +105,8 @@ class Outputs:
 
     def _trim(self) -> None:
         while len(self._tail) > 1 and (self.size > self.limit or self._count_items() > self._most_items):
+            if self.spill is not None:
+                self._spill()
             self._drop(self._tail.popleft())
         # Only displays that grew by updates can make the beginning too large.
         most = self.limit * HEAD_SHARE
@@ -107,6 +115,14 @@ class Outputs:
 
     def _count_items(self) -> int:
         return len(self._head) + len(self._tail)
+
+    def _spill(self) -> None:
+        """Nothing is left out yet: all text there was is here."""
+        if self.spill is not None:
+            self._sink, self.spill = self.spill(), None
+            for item in (*self._head, *self._tail) if self._sink is not None else ():
+                if item.kind == "output.stream" and self._sink is not None:
+                    self._sink(item.data["text"])
 
     def _drop(self, item: Item) -> None:
         self._count(item, -item.size)
@@ -156,7 +172,8 @@ class Outputs:
     def _items(self) -> Iterator[Item]:
         yield from self._head
         if self._dropped_any:
-            text = f"\n[{self._dropped:,} bytes of output left out here: the limit is {self.limit:,}]\n"
+            whole = f"; {self.whole_text}" if self.whole_text else ""
+            text = f"\n[{self._dropped:,} bytes of output left out here: the limit is {self.limit:,}{whole}]\n"
             seq = self._tail[0].seq - 1 if self._tail else self._head[-1].seq + 1
             yield Item(seq, "output.stream", {"name": "stderr", "text": text}, len(text))
         yield from self._tail
@@ -184,6 +201,8 @@ def _nbformat(item: Item) -> dict[str, Any]:
         output["execution_count"] = data.get("execution_count")
     output["data"] = data["data"]
     output["metadata"] = data["metadata"]
+    if data.get("artifacts"):
+        output["artifacts"] = data["artifacts"]
     return output
 
 

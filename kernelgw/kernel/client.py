@@ -143,6 +143,10 @@ class KernelClient:
         self._confirmed, self._unconfirmed_bytes = self._confirmable, 0
         self._peers["iopub"].send([CONFIRMED + b"%d" % self._confirmable])
 
+    def listen(self, whether: bool) -> None:
+        """Whether more of its output is read."""
+        self._peers["iopub"].listen(whether)
+
     def close(self) -> None:
         self._closed = True
         if self._confirm_later is not None:

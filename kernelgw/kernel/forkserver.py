@@ -185,6 +185,11 @@ class ForkServer:
         """The descriptors that an earlier gateway had it keep. Raises as `request`."""
         return list((await self.request("fetch", id=kernel_id)).get("fds", []))
 
+    async def open_image(self, image: str) -> int:
+        """A descriptor of the folder in which a workspace's image is mounted. Raises as `request`."""
+        (found,) = (await self.request("open", image=image))["fds"]
+        return int(found)
+
     def tell(self, op: str, fds: Sequence[int] = (), **fields: Any) -> None:
         """A request whose answer does not matter; without effect when the fork server is gone."""
         if self._socket is not None:

@@ -176,6 +176,15 @@ class Kernel:
         """For `Launcher.adopt` of a later gateway."""
         return {"id": self.id, "server": self.server.instance, "boot": exits.boot_id()}
 
+    async def open_workspace(self) -> int:
+        """A descriptor of the folder of the session's files, also when the kernel has ended. Raises OSError."""
+        if not self.workspace.image:
+            return os.open(self.workspace.path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            return await self.server.open_image(str(self.workspace.path))
+        except (KernelDidNotStart, TimeoutError) as error:
+            raise OSError(f"the fork server does not give it: {error}") from None
+
     def leave(self) -> None:
         """Lives on, for the next gateway."""
         self.server.unwatch(self.id)

@@ -39,6 +39,7 @@ class Peer(asyncio.Protocol):
         self._greeted = False
         self._unsent: list[bytes] = []
         self.ready = False
+        self._listening = True
 
     # asyncio's side
 
@@ -87,6 +88,12 @@ class Peer(asyncio.Protocol):
             self._transport.write(data)
         else:
             self._unsent.append(data)
+
+    def listen(self, whether: bool) -> None:
+        """While it does not, whoever sends has to wait."""
+        if whether != self._listening and self._transport is not None:
+            self._listening = whether
+            self._transport.resume_reading() if whether else self._transport.pause_reading()
 
     def close(self) -> None:
         if self._transport is not None:

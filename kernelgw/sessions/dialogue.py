@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..events import translate
 from ..events.log import EventLog
+from ..events.translate import Happening
 from ..kernel.kernel import Kernel
 from ..kernel.wire import Message
-from . import notes
+from . import files, notes
+from .artifacts import Artifacts
 from .execution import Execution, Status
 from .hints import ended_for_memory
 from .recorder import Recorder
@@ -30,6 +33,7 @@ class Dialogue:
         recorder: Recorder,
         executions: Mapping[str, Execution],
         finish: Callable[[Execution, Status], None],
+        artifacts: Artifacts,
     ) -> None:
         self.current: Execution | None = None
         self.kernel: Kernel | None = None
@@ -37,6 +41,7 @@ class Dialogue:
         self._recorder = recorder
         self._executions = executions
         self._finish = finish
+        self._artifacts = artifacts
 
     def on_iopub(self, message: Message, number: int = 0) -> None:
         kind = message.msg_type
@@ -51,18 +56,35 @@ class Dialogue:
             self._replied(execution, message)
         elif kind == "input_request":
             self._asked(execution, message)
+        elif kind == "files_changed":
+            self._changed(execution, message)
         else:
             self._recorder.message(execution, message)
 
+    def on_stored(self, message: Message, number: int, happening: Happening, kept: list[dict[str, Any]]) -> None:
+        """An output whose large parts are artifacts now."""
+        execution = self._of(message)
+        self._log.taken(number)
+        for entry in kept:
+            self._artifacts.tell(execution, entry)
+        self._recorder.output(execution, happening)
+
+    def _changed(self, execution: Execution | None, message: Message) -> None:
+        # Once: code can say it again.
+        if execution is not None and execution is self.current and execution.changed is None:
+            execution.changed, execution.files_left_out, execution.files_whole = files.parse(message.content)
+            self._log.note(notes.changed(execution))
+
     def _replied(self, execution: Execution | None, message: Message) -> None:
-        if execution is not None and execution is self.current:
+        if execution is not None and execution is self.current and execution.ended is None:
             execution.reply = message.content
             self._log.note(notes.replied(execution))
             self._maybe_complete(execution)
 
     def _asked(self, execution: Execution | None, message: Message) -> None:
         happening = translate.translate("input_request", message.content)
-        if execution is not None and execution is self.current and happening is not None:
+        asks = execution is not None and execution is self.current and execution.ended is None
+        if asks and execution is not None and happening is not None:
             execution.waiting_for_input = True
             self._log.append(happening.type, happening.data, execution.id, happening.size)
 
@@ -73,7 +95,7 @@ class Dialogue:
         return self._executions.get(message.parent_id)
 
     def _status(self, execution: Execution | None, message: Message) -> None:
-        running = execution is not None and execution is self.current
+        running = execution is not None and execution is self.current and execution.ended is None
         if running and execution is not None and message.content.get("execution_state") == "idle":
             execution.idle = True
             if execution.reply is None:

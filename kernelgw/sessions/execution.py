@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from ..artifacts.text import FullText
 from ..errors import GatewayStopping
 from ..events.outputs import Outputs
 from ..events.translate import error_size
@@ -56,6 +57,16 @@ class Execution:
     stopping: Status | None = None
     timer: asyncio.TimerHandle | None = None
     straggler: asyncio.TimerHandle | None = None
+    # How it ended, while what it made is still being kept.
+    ended: Status | None = None
+    # Files of the workspace that it made, changed or deleted, as the kernel told; None until it has.
+    changed: list[dict[str, Any]] | None = None
+    files_left_out: int = 0
+    files_whole: bool = True
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
+    # Where its text goes once that is too much; and what came of it.
+    text: FullText | None = None
+    full_text: dict[str, Any] | None = None
     # Of one that an earlier gateway ran: brings its outputs back, before anybody looks at them.
     recall: Callable[[], None] | None = None
     _started: float | None = None
@@ -68,6 +79,10 @@ class Execution:
         if self.recall is not None:
             self.recall()
         return self.kept_outputs
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        return self.changed or []
 
     @property
     def finished(self) -> bool:
@@ -93,10 +108,10 @@ class Execution:
     def lasted(self, duration_s: float | None) -> None:
         self._duration = duration_s
 
-    def finish(self, status: Status) -> None:
-        """Wakes whoever waits in `done`. Called once."""
-        self.status = status
-        if self._started is not None:
+    def end(self, status: Status) -> None:
+        """The code is over, and nothing can stop it any more; `finish` follows."""
+        self.ended = status
+        if self._started is not None and self._duration is None:
             self._duration = time.monotonic() - self._started
         for timer in (self.timer, self.straggler):
             if timer is not None:
@@ -104,6 +119,11 @@ class Execution:
         self.timer = self.straggler = None
         self.waiting_for_input = False
         self.reply = None
+
+    def finish(self, status: Status) -> None:
+        """Wakes whoever waits in `done`. Called once."""
+        self.end(status)
+        self.status = status
         waiting, self._done = self._done, []
         for future in waiting:
             if not future.done():
@@ -145,8 +165,11 @@ class Execution:
             "started_at": self._started_at.isoformat() if self._started_at else None,
             "duration_s": round(duration, 6) if duration is not None else None,
             "state_lost": self.state_lost,
-            "artifacts": [],
-            "files": [],
+            "artifacts": self.artifacts,
+            "files": self.files,
+            "files_left_out": self.files_left_out,
+            "files_whole": self.files_whole,
+            "full_text": self.full_text,
         }
 
     def as_json(self) -> dict[str, Any]:

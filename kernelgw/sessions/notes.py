@@ -24,6 +24,9 @@ def heading(session: Session) -> list[Note]:
         found.append({"kernel": session.kernel.as_note(), "generation": session.generation})
     if session.current is not None:
         found.append(running(session.current))
+        found += [changed(session.current)] if session.current.changed is not None else []
+        found += [ended(session.current)] if session.current.ended is not None else []
+    found += [{"artifact": entry} for entry in session.artifacts.entries.values()]
     return found + [queued(execution) for execution in session.waiting]
 
 
@@ -52,6 +55,18 @@ def replied(execution: Execution) -> Note:
 
 def idle(execution: Execution) -> Note:
     return {"idle": execution.id}
+
+
+def changed(execution: Execution) -> Note:
+    more, whole = execution.files_left_out, execution.files_whole
+    return {"changed": execution.id, "files": execution.changed, "more": more, "whole": whole}
+
+
+def ended(execution: Execution) -> Note:
+    """How, while what it made is still being kept."""
+    facts: dict[str, Any] = {"status": execution.ended, "error": execution.error, "state_lost": execution.state_lost}
+    facts |= {"execution_count": execution.execution_count, "duration_s": execution.duration()}
+    return {"ended": execution.id, **facts}
 
 
 def answered(execution: Execution) -> Note:

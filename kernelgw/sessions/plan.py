@@ -7,6 +7,7 @@ from typing import Any
 
 from ..kernel.launcher import Terms
 from ..sandbox.policy import Limits
+from .artifacts import Allowance
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Plan:
     grace_s: float = 5.0
     output_bytes: int = 64 << 20
     log_bytes: int = 64 << 20
+    artifacts: Allowance = field(default_factory=Allowance)
     history_length: int = 1000
     max_queued: int = 100
     # What was asked for, as it was asked for.

@@ -31,6 +31,7 @@ from ..kernel.launcher import Launcher, Terms
 from ..sandbox.policy import Limits
 from ..sandbox.workspaces import Workspace
 from ..settings import Settings
+from .artifacts import Allowance
 from .execution import Execution
 from .lifecycle import State
 from .plan import Plan
@@ -57,7 +58,7 @@ class Registry:
         self.sessions: dict[str, Session] = {}
         self._pools: dict[str, Pool] = {}
         self._starting = asyncio.Semaphore(settings.max_starting)
-        self._shelf = Shelf(settings.data_dir, settings.keep == "disk")
+        self._shelf = Shelf(settings.data_dir, settings.keep == "disk", settings.free_bytes)
         self._keep = False
         self._culler: asyncio.Task[None] | None = None
 
@@ -84,6 +85,7 @@ class Registry:
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
         await self.leave_all(self._keep)
         await self.launcher.stop(self._keep)
+        self._shelf.close()
 
     async def leave_all(self, keep: bool = False) -> None:
         """Before the gateway ends: streams end, so that readers leave by themselves. The sessions stay. `keep`: their
@@ -105,7 +107,7 @@ class Registry:
 
     async def _restore_one(self, name: str, wishes: dict[str, Any]) -> None:
         plan = self._plan_again(name, wishes)
-        session = Session(name, plan, self, self._shelf.journal(name, plan.log_bytes))
+        session = self._session(name, plan)
         note, lived_in = session.restore()
         session.active_at = time.monotonic() - self._shelf.age(name)
         if lived_in is not None:
@@ -146,10 +148,14 @@ class Registry:
         plan = self._plan(wishes or {})
         self.check_language(plan.language)
         self.admit(plan.terms.limits)
-        session = Session(name, plan, self, self._shelf.journal(name, plan.log_bytes))
+        session = self._session(name, plan)
         session.begin()
         self.sessions[name] = session
         return session, True
+
+    def _session(self, name: str, plan: Plan) -> Session:
+        journal = self._shelf.journal(name, plan.log_bytes)
+        return Session(name, plan, self, journal, self._shelf.drawer(journal))
 
     def _plan(self, wishes: dict[str, Any]) -> Plan:
         settings = self.settings
@@ -173,6 +179,7 @@ class Registry:
             grace_s=settings.grace_s,
             output_bytes=output_bytes,
             log_bytes=settings.log_bytes,
+            artifacts=Allowance.of(settings),
             history_length=settings.history_length,
             max_queued=settings.max_queued,
             wishes=wishes,
@@ -187,11 +194,11 @@ class Registry:
         session = self.get(name)
         # First, so that nobody else ends it too, and the id is free for a new one at once.
         del self.sessions[name]
-        folder = self._shelf.put_away(session.log.journal)
+        self._shelf.put_away(session.log.journal)
         await session.end()
         if session.workspace is not None:
             await self.launcher.remove_workspace(session.workspace)
-        await self._shelf.remove(folder)
+        await self._shelf.remove(session.log.journal, session.artifacts.folder)
 
     def execute(
         self, session: Session, code: str, language: str | None, timeout_s: float | None, stdin: bool

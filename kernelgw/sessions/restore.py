@@ -11,6 +11,7 @@ from ..events.event import Event
 from ..events.log import EventLog
 from ..events.translate import Happening
 from . import notes
+from .artifacts import Artifacts
 from .execution import Execution, Status
 from .history import History
 from .lifecycle import State
@@ -24,7 +25,15 @@ log = logging.getLogger("kernelgw.session")
 class Restored:
     """The state that a session had, as far as it goes by what was told."""
 
-    def __init__(self, session_id: str, log: EventLog, history: History, recorder: Recorder, output_bytes: int) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        log: EventLog,
+        history: History,
+        recorder: Recorder,
+        artifacts: Artifacts,
+        output_bytes: int,
+    ) -> None:
         self.state = State.NEW
         self.reason: str | None = None
         self.generation = 0
@@ -39,6 +48,7 @@ class Restored:
         self._log = log
         self._history = history
         self._recorder = recorder
+        self._artifacts = artifacts
         self._output_bytes = output_bytes
 
     def replay(self) -> None:
@@ -93,6 +103,8 @@ class Restored:
             self.generation = note["generation"]
         elif "workspace" in note:
             self.workspace = note["workspace"]
+        elif "artifact" in note:
+            self._artifacts.known(note["artifact"])
 
     @staticmethod
     def _note_of_current(execution: Execution, note: notes.Note) -> None:
@@ -106,6 +118,14 @@ class Restored:
             execution.idle = True
         elif "answered" in note:
             execution.waiting_for_input = False
+        elif "changed" in note:
+            execution.changed, execution.files_left_out = note["files"], note["more"]
+            execution.files_whole = note["whole"]
+        elif "ended" in note:
+            execution.error, execution.state_lost = note["error"], note["state_lost"]
+            execution.execution_count = note["execution_count"]
+            execution.end(Status(note["status"]))
+            execution.lasted(note["duration_s"])
 
     def _add(self, note: notes.Note) -> Execution:
         execution = notes.execution_of(self._session_id, note, self._output_bytes)
@@ -135,6 +155,12 @@ class Restored:
             self._begin(execution, data["started_at"], self._lost_told or event.seq)
         elif event.type == "execution.completed" and execution is not None:
             self._complete(execution, event)
+        elif event.type == "artifact.created":
+            self._artifacts.known(data)
+            if execution is not None and event.execution_id is not None:
+                execution.artifacts.append({name: data[name] for name in ("id", "name", "type", "size", "url")})
+        elif event.type == "artifact.deleted":
+            self._artifacts.forget(data["id"])
         elif event.type == "input.requested" and execution is not None:
             execution.waiting_for_input = True
 
@@ -147,6 +173,9 @@ class Restored:
             self.current = None
         execution.execution_count, execution.error = data["execution_count"], data["error"]
         execution.state_lost = data["state_lost"]
+        execution.changed, execution.artifacts = data.get("files"), data.get("artifacts", [])
+        execution.files_left_out, execution.files_whole = data.get("files_left_out", 0), data.get("files_whole", True)
+        execution.full_text = data.get("full_text")
         execution.finish(Status(data["status"]))
         execution.lasted(data["duration_s"])
         execution.last_seq = event.seq

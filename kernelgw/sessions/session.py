@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from ..artifacts.store import Drawer
 from ..errors import DiskFull, GatewayError, NotWaitingForInput, SessionNotFound
 from ..events.journal import Journal
 from ..events.log import EventLog
@@ -19,10 +20,14 @@ from ..kernel.exits import Exit
 from ..kernel.kernel import Kernel
 from ..sandbox.workspaces import Workspace
 from . import notes
+from .artifacts import Artifacts
+from .deadline import Deadline
 from .dialogue import Dialogue
+from .ending import Ending
 from .execution import Execution, Status
 from .hints import hint
 from .history import History
+from .inbox import Inbox
 from .lifecycle import WITHOUT_KERNEL, State, move
 from .notes import Note
 from .plan import Plan
@@ -42,7 +47,9 @@ class KernelSource(Protocol):
 class Session:
     """Get-or-create makes one of these. All methods are called in the event loop; none blocks it."""
 
-    def __init__(self, id_: str, plan: Plan, source: KernelSource, journal: Journal | None = None) -> None:
+    def __init__(
+        self, id_: str, plan: Plan, source: KernelSource, journal: Journal | None = None, drawer: Drawer | None = None
+    ) -> None:
         self.id = id_
         self.plan = plan
         self.state = State.NEW
@@ -58,10 +65,13 @@ class Session:
         self._queue = Queue(plan.max_queued, self._complete)
         self._recorder = Recorder(self.log, lambda name, value: hint(name, value, plan.network != "off"))
         self._starting: asyncio.Task[None] | None = None
-        self.dialogue = Dialogue(self.log, self._recorder, self.executions, self._complete)
+        self.artifacts = Artifacts(id_, self.log, drawer, plan.artifacts)
+        self.dialogue = Dialogue(self.log, self._recorder, self.executions, self._over, self.artifacts)
+        self._inbox = Inbox(self.dialogue, self.artifacts)
+        self._ending = Ending(self.log, self.artifacts, self._complete)
+        self._deadline = Deadline(plan.grace_s, self._too_long, self._overdue)
         self._lost: str | None = None
         self._closing = False
-        self._loop = asyncio.get_running_loop()
         if journal is not None:
             journal.heading = lambda: notes.heading(self)
 
@@ -75,13 +85,16 @@ class Session:
     def restore(self) -> tuple[Note | None, Note | None]:
         """Takes up what an earlier gateway wrote of this session. Returns what it wrote of the kernel, if that may live
         on, and of the workspace. Then either `attach` or `detached` has to follow, and `resume`."""
-        found = Restored(self.id, self.log, self._history, self._recorder, self.plan.output_bytes)
+        found = Restored(self.id, self.log, self._history, self._recorder, self.artifacts, self.plan.output_bytes)
         found.replay()
+        self.artifacts.sweep()
         self.state, self.reason, self.generation = found.state, found.reason, found.generation
         self.created_at = found.created_at
         self.dialogue.current = found.current
         for execution in found.queue:
             self._queue.add(execution)
+        for execution in filter(None, (*found.queue, found.current)):
+            self.artifacts.watch(execution)
         if self.state is State.DEAD:
             self._lost = self.reason
         return (found.kernel if self.state in (State.IDLE, State.BUSY) else None), found.workspace
@@ -93,11 +106,14 @@ class Session:
         if kernel.exit is not None:
             self._kernel_exited(kernel.exit)
             return
-        execution = self.dialogue.current
-        if execution is not None:
+        if (execution := self.dialogue.current) is None:
+            return
+        if execution.ended is not None:
+            self._over(execution, execution.ended)
+        else:
             # It may never have got there; it is not run twice.
             kernel.client.execute(execution.id, execution.code, execution.stdin)
-            self._time(execution)
+            self._deadline.watch(execution)
 
     def detached(self, exit_: Exit) -> None:
         """Its kernel did not outlive the gateway, if it had one."""
@@ -108,6 +124,8 @@ class Session:
             self._lost = exit_.reason
         elif self.state in (State.IDLE, State.BUSY):
             self._kernel_exited(exit_)
+        if (execution := self.dialogue.current) is not None and execution.ended is not None:
+            self._over(execution, execution.ended)
 
     def resume(self) -> None:
         """Kernels can be had now."""
@@ -136,6 +154,7 @@ class Session:
             timeout_s=limit or None,
             stdin=stdin,
         )
+        self.artifacts.watch(execution)
         execution.first_seq = self.log.last + 1
         self._history.add(execution)
         self._queue.add(execution)
@@ -170,7 +189,7 @@ class Session:
         self._queue.cancel(Status.KILLED, "The kernel was restarted before it ran.")
         self.touch()
         if self.kernel is not None:
-            self.kernel.exited = self._restarted
+            self.kernel.exited = lambda exit_: self._inbox.then(lambda: self._restarted(exit_))
             self.kernel.end("restarted")
         elif self.state in WITHOUT_KERNEL:
             self._start()
@@ -195,6 +214,8 @@ class Session:
         if (kernel := self.kernel) is not None:
             kernel.end("ended")
             await kernel.ended()
+        await self._inbox.emptied()
+        await self._ending.give_up(complete=True)
         self._become(State.ENDED, "ended")
         self.log.close()
 
@@ -207,11 +228,15 @@ class Session:
         if (kernel := self.kernel) is not None and keep:
             self.dialogue.kernel = None
             kernel.leave()
+            self._inbox.drop()
+            await self._ending.give_up(complete=False)
             for execution in self.executions.values():
                 execution.part()
         elif kernel is not None:
             kernel.end("stopped")
             await kernel.ended()
+            await self._inbox.emptied()
+        await self._ending.give_up(complete=True)
         self.log.close()
 
     def touch(self) -> None:
@@ -259,9 +284,9 @@ class Session:
 
     def _listen_to(self, kernel: Kernel) -> None:
         self.dialogue.kernel = kernel
-        kernel.client.listener = self.dialogue
+        kernel.client.listener, self._inbox.client = self._inbox, kernel.client
         self.log.written = kernel.client.confirm
-        kernel.exited = self._kernel_exited
+        kernel.exited = lambda exit_: self._inbox.then(lambda: self._kernel_exited(exit_))
         kernel.disconnected = self._queue.doom
         kernel.settled = self._pump
         self._queue.count_on_kernel()
@@ -275,11 +300,11 @@ class Session:
         if self.state is not State.ENDED:
             self._become(State.DEAD, exit_.reason)
         execution = self.dialogue.current
-        if execution is not None:
+        if execution is not None and execution.ended is None:
             status = execution.stopping if exit_.cause == "deadline" else Status.KILLED
             execution.error = {"name": "KernelDied", "value": exit_.reason, "traceback": [], "hint": exit_.hint}
             execution.state_lost = True
-            self._complete(execution, status or Status.KILLED)
+            self._ending.begin(execution, status or Status.KILLED, kernel)
         # What was waiting had counted on variables that are gone; what came later had not, nor what came after
         # a planned end.
         if exit_.cause not in ("restarted", "idle", "exited"):
@@ -313,7 +338,7 @@ class Session:
             "started_at": execution.summary()["started_at"],
         }
         self.log.append("execution.started", started, execution.id, len(execution.code))
-        self._time(execution)
+        self._deadline.watch(execution)
         # What the kernel may begin has to be known to whoever comes after us.
         self.log.flush()
         try:
@@ -322,33 +347,26 @@ class Session:
             execution.error = {"name": "NotSent", "value": f"The code cannot be sent: {error}", "traceback": []}
             self._complete(execution, Status.FAILED)
 
-    def _time(self, execution: Execution) -> None:
-        """Its deadline counts from its start, whoever was there meanwhile."""
-        if execution.stopping is Status.TIMED_OUT:
-            execution.timer = self._loop.call_later(self.plan.grace_s, self._overdue, execution)
-        elif execution.timeout_s:
-            left = max(0.0, execution.timeout_s - (execution.duration() or 0.0))
-            execution.timer = self._loop.call_later(left, self._deadline, execution)
-
-    def _deadline(self, execution: Execution) -> None:
-        if self.dialogue.current is not execution:
-            return
-        self._stop_current(Status.TIMED_OUT)
-        execution.timer = self._loop.call_later(self.plan.grace_s, self._overdue, execution)
-
     def _overdue(self, execution: Execution) -> None:
-        if self.dialogue.current is execution and self.kernel is not None:
+        if self.dialogue.current is execution and execution.ended is None and self.kernel is not None:
             self.kernel.end("deadline")
+
+    def _too_long(self, execution: Execution) -> None:
+        if self.dialogue.current is execution:
+            self._stop_current(Status.TIMED_OUT)
 
     def _stop_current(self, why: Status) -> None:
         execution = self.dialogue.current
-        if execution is None or self.kernel is None:
+        if execution is None or self.kernel is None or execution.ended is not None:
             return
         execution.stopping = why
         self.log.note(notes.stopping(execution))
         # Before the kernel has entered the cell it ignores interrupts; `execute_input` says that it has.
         if execution.entered:
             self.kernel.interrupt()
+
+    def _over(self, execution: Execution, status: Status) -> None:
+        self._ending.begin(execution, status, self.kernel)
 
     def _complete(self, execution: Execution, status: Status) -> None:
         """Exactly once for each execution, and the last event that it has."""

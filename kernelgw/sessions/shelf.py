@@ -7,28 +7,52 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..artifacts.store import Drawer, Store
 from ..events.journal import Journal
 from ..settings import BadSetting
 
 # No id begins with it.
 GONE = "~"
+ARTIFACTS = "artifacts"
 
 
 class Shelf:
     """`kept`: False for sessions that end with the gateway, of which nothing is written."""
 
-    def __init__(self, data_dir: Path, kept: bool) -> None:
+    def __init__(self, data_dir: Path, kept: bool, free_bytes: int = 0) -> None:
         self.folder = data_dir / "sessions"
         self.kept = kept
+        self.store = Store(data_dir / "artifacts", free_bytes)
 
     def prepare(self) -> None:
         """Raises BadSetting rather than forget what was to be kept."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.kept and any(not folder.name.startswith(GONE) for folder in self.folder.iterdir()):
             raise BadSetting(f"{self.folder} has sessions that are kept: use another data_dir, or keep disk")
+        if not self.kept:
+            shutil.rmtree(self._passing, ignore_errors=True)
+        self.store.prepare()
+
+    @property
+    def _passing(self) -> Path:
+        """Of sessions that end with the gateway, what they made."""
+        return self.store.folder / "passing"
+
+    def drawer(self, journal: Journal | None) -> Drawer:
+        """For the artifacts of a session that is new or was found, wherever it is put away to."""
+        if journal is not None:
+            return Drawer(self.store, lambda: journal.folder / ARTIFACTS)
+        return Drawer(self.store, partial(Path, self._passing, uuid.uuid4().hex))
+
+    def close(self) -> None:
+        self.store.threads.shutdown()
+        if not self.kept:
+            shutil.rmtree(self._passing, ignore_errors=True)
+            self.store.prepare()
 
     def journal(self, session_id: str, limit: int) -> Journal | None:
         """Of a session that is new or was found; nothing is on disk before it is written to."""
@@ -49,12 +73,16 @@ class Shelf:
         newest = max((path.stat().st_mtime for path in (self.folder / session_id).iterdir()), default=time.time())
         return max(0.0, time.time() - newest)
 
-    def put_away(self, journal: Journal | None) -> Path:
-        """Its id may be used again at once, while its session still ends. Returns what `remove` wants."""
-        gone = self.folder / f"{GONE}{uuid.uuid4().hex}"
+    def put_away(self, journal: Journal | None) -> None:
+        """Its id may be used again at once, while its session still ends."""
         if journal is not None:
-            journal.move(gone)
-        return gone
+            journal.move(self.folder / f"{GONE}{uuid.uuid4().hex}")
 
-    async def remove(self, folder: Path) -> None:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    async def remove(self, journal: Journal | None, artifacts: Path) -> None:
+        """All that there is of a session."""
+        await asyncio.to_thread(self._remove, artifacts if journal is None else journal.folder, artifacts)
+
+    def _remove(self, folder: Path, artifacts: Path) -> None:
+        made = [path.name for path in artifacts.iterdir()] if artifacts.is_dir() else []
+        shutil.rmtree(folder, ignore_errors=True)
+        self.store.release(made)

@@ -43,7 +43,7 @@ def test_the_object_has_the_promised_members() -> None:
     summary = found.summary()
     assert set(summary) == {
         *("id", "session_id", "language", "status", "execution_count", "error", "started_at", "duration_s"),
-        *("state_lost", "artifacts", "files"),
+        *("state_lost", "artifacts", "files", "files_left_out", "files_whole", "full_text"),
     }
     whole = found.as_json()
     assert whole == {

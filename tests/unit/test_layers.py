@@ -22,7 +22,7 @@ LAYERS = (
     ("sessions",),
     ("doctor",),
     ("kernel", "workspace"),
-    ("access", "egress", "sandbox", "store"),
+    ("access", "artifacts", "egress", "sandbox", "store"),
     ("settings",),
     ("errors", "hardening"),
     ("environments",),

@@ -1,0 +1,85 @@
+"""All that an execution prints, once that is more than is kept of it: on its way into one content, in a thread."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Future
+
+from .reading import NotKept
+from .store import Store, Writer
+
+# So much is written in one go, and so much may wait for a disk that is slow.
+PIECE = 1 << 20
+MOST_WAITING = 32 << 20
+
+
+class FullText:
+    """`most`: bytes; what comes after is left out, and the text says so at its end. `add` may be called in one thread
+    only."""
+
+    def __init__(self, store: Store, most: int) -> None:
+        self._store = store
+        self._most = most
+        self._writer: Writer | None = None
+        self._waiting: list[str] = []
+        self._waits = 0
+        self._taken = 0
+        self._skipped = 0
+        self._writing: Future[None] | None = None
+
+    def add(self, text: str) -> None:
+        """In order; returns at once."""
+        if self._waits > MOST_WAITING:
+            self._skipped += len(text)
+            return
+        self._note_skipped()
+        self._waiting.append(text)
+        self._waits += len(text)
+        if self._waits >= PIECE and (self._writing is None or self._writing.done()):
+            self._write()
+
+    def _note_skipped(self) -> None:
+        if self._skipped:
+            self._waiting.append(f"\n[{self._skipped:,} characters are missing here: the disk could not keep up]\n")
+            self._skipped = 0
+
+    def _write(self) -> None:
+        texts, self._waiting, self._waits = self._waiting, [], 0
+        self._writing = self._store.threads.submit(self._write_now, texts, self._writing)
+
+    def _write_now(self, texts: list[str], before: Future[None] | None) -> None:
+        if before is not None:
+            # It is done; what went wrong then is wrong for the whole.
+            before.result()
+        if self._writer is None:
+            self._writer = self._store.writer()
+        data = "".join(texts).encode(errors="replace")
+        left = self._most - self._taken
+        self._taken += len(data)
+        if left > 0:
+            self._store.check_room(len(data))
+            self._writer.write(data[:left])
+
+    def finish(self, links: int) -> tuple[str, int]:
+        """In a thread, after the last `add`: its digest and size. `links`: where it is kept, which is closed. Raises
+        NotKept."""
+        try:
+            self._note_skipped()
+            before = self._writing
+            if before is not None:
+                before.exception()
+            self._write_now(self._waiting, before)
+            assert self._writer is not None
+            if self._taken > self._most:
+                cut = f"\n[the text goes on here: {self._taken - self._most:,} bytes more were left out]\n"
+                self._writer.write(cut.encode())
+            return self._writer.keep(links), self._writer.size
+        except OSError as error:
+            raise NotKept(f"it cannot be stored: {error.strerror or error}") from None
+        finally:
+            os.close(links)
+            self.close()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
