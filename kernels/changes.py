@@ -11,7 +11,6 @@ import contextlib
 import os
 import stat
 import struct
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,8 +33,6 @@ EVENTS = (
 )
 READ_BYTES = 1 << 16
 _HEAD = struct.Struct("iIII")
-# Times of files are those of the last tick of the clock.
-TICK_NS = 20_000_000
 NO_FOLDER = -1
 
 
@@ -45,19 +42,19 @@ class Changes:
     def __init__(self, root: str) -> None:
         self._root = root
         self._folders: dict[int, str] = {}
-        # Files that were there when they were last looked at.
-        self._known: set[str] = set()
+        # Files that were there when they were last looked at, and when they had last been changed then.
+        self._known: dict[str, int] = {}
         self._touched: dict[str, None] = {}
         self._whole = True
         # Whether there are folders that are not watched.
         self._blind = False
-        self._since = time.time_ns()
         try:
             self._fd = linux.inotify_init()
         except OSError:
             self._fd = NO_FOLDER
         self._look_into("")
-        self._known = {path for path in self._touched if self._stat(path) is not None}
+        for path in self._touched:
+            self._entry(path)
         self._touched.clear()
 
     def take(self) -> dict[str, Any] | None:
@@ -70,30 +67,29 @@ class Changes:
         found = [entry for path in sorted(self._touched) if (entry := self._entry(path)) is not None]
         whole, self._whole = self._whole and not self._blind, True
         self._touched.clear()
-        self._since = time.time_ns() - TICK_NS
         if not found and whole:
             return None
         return {"files": found[:MOST_TOLD], "more": max(0, len(found) - MOST_TOLD), "whole": whole}
 
     def _entry(self, path: str) -> dict[str, Any] | None:
         was_there = path in self._known
-        size = self._stat(path)
-        if size is None:
+        facts = self._stat(path)
+        if facts is None:
             if not was_there:
                 return None
-            self._known.discard(path)
+            del self._known[path]
             return {"path": _text(path), "change": "deleted", "size": 0}
-        if len(self._known) < MOST_FILES:
-            self._known.add(path)
-        return {"path": _text(path), "change": "modified" if was_there else "created", "size": size}
+        if was_there or len(self._known) < MOST_FILES:
+            self._known[path] = facts.st_ctime_ns
+        return {"path": _text(path), "change": "modified" if was_there else "created", "size": facts.st_size}
 
-    def _stat(self, path: str) -> int | None:
-        """Its size; None when there is no file of that name."""
+    def _stat(self, path: str) -> os.stat_result | None:
+        """None when there is no file of that name."""
         try:
             facts = os.lstat(os.path.join(self._root, path))
         except OSError:
             return None
-        return None if stat.S_ISDIR(facts.st_mode) else facts.st_size
+        return None if stat.S_ISDIR(facts.st_mode) else facts
 
     # inotify
 
@@ -200,17 +196,12 @@ class Changes:
         before, self._touched = self._touched, {}
         self._look_into("")
         found, self._touched = self._touched, before
-        for path in self._known - found.keys():
+        for path in self._known.keys() - found.keys():
             self._touch(path)
         for path in found:
-            if path not in self._known or self._written_since(path):
+            facts = self._stat(path)
+            if facts is None or self._known.get(path) != facts.st_ctime_ns:
                 self._touch(path)
-
-    def _written_since(self, path: str) -> bool:
-        try:
-            return os.lstat(os.path.join(self._root, path)).st_ctime_ns >= self._since
-        except OSError:
-            return True
 
 
 def _events(data: bytes) -> Iterator[tuple[int, int, str]]:

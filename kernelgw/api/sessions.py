@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Header, Query, Response
 
 from ..errors import BadRequest
 from ..sessions.history import page
-from ..sessions.notebook import notebook
+from ..sessions.notebook import notebook, parts
 from ..sessions.replay import replay
 from ..sessions.view import view
 from .deps import House
@@ -94,7 +94,8 @@ async def post_replay(session_id: str, house: House, body: Annotated[ReplayBody 
 @router.get("/v1/sessions/{session_id}/notebook", summary="The session as a notebook (nbformat 4.5)")
 async def get_notebook(session_id: str, house: House) -> Response:
     session = house.get(session_id)
-    content = notebook(session.id, session.plan.language, session.executions.values())
+    contents = await session.artifacts.contents(parts(session.executions.values()))
+    content = notebook(session.id, session.plan.language, session.executions.values(), contents)
     # Opened by whoever saves it, never by the browser that asked.
     headers = {"Content-Disposition": f'attachment; filename="{session.id}.ipynb"'}
     return JSON(content, headers=headers, media_type="application/x-ipynb+json")

@@ -34,10 +34,13 @@ class Store:
         self.threads = ThreadPoolExecutor(2, "artifacts")
 
     def prepare(self) -> None:
-        """Removes what was being written when an earlier gateway ended, and what is nobody's."""
+        """Removes what was being written when an earlier gateway ended; `sweep` follows."""
         shutil.rmtree(self._unfinished, ignore_errors=True)
         self._unfinished.mkdir(mode=0o700, parents=True)
         self.folder.chmod(0o700)
+
+    def sweep(self) -> None:
+        """Removes what is nobody's."""
         for shelf in self.folder.iterdir():
             if len(shelf.name) == 2:
                 self.release(path.name for path in shelf.iterdir())

@@ -80,6 +80,15 @@ class FullText:
             os.close(links)
             self.close()
 
+    def abandon(self) -> None:
+        """It will not be finished."""
+        self._store.threads.submit(self._close_after, self._writing)
+
+    def _close_after(self, before: Future[None] | None) -> None:
+        if before is not None:
+            before.exception()
+        self.close()
+
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()

@@ -11,6 +11,9 @@ from .translate import Happening
 
 # Of what may be kept, the share for the beginning; the rest is for the newest.
 HEAD_SHARE = 0.25
+STREAM = "output.stream"
+# Pieces of text that are larger than such a part of the limit are cut rather than left out whole.
+STEPS = 32
 # What an output costs beside its content. So many of them may be kept as would fill the limit by that alone.
 OVERHEAD = 400
 FEW_ITEMS = 1000
@@ -89,13 +92,22 @@ class Outputs:
             self.changed()
 
     def _keep(self, item: Item) -> None:
-        room = self._head_size + item.size <= self.limit * HEAD_SHARE
-        item.in_head = not self._tail and room and len(self._head) < self._most_items * HEAD_SHARE
-        (self._head if item.in_head else self._tail).append(item)
-        self._count(item, item.size)
-        if self._sink is not None and item.kind == "output.stream":
+        if self._sink is not None and item.kind == STREAM:
             self._sink(item.data["text"])
+        if not self._tail and len(self._head) < self._most_items * HEAD_SHARE:
+            room = int(self.limit * HEAD_SHARE) - self._head_size
+            if item.size <= room:
+                self._put(item, in_head=True)
+                return
+            if item.kind == STREAM and room > 0:
+                self._put(_cut(item, room), in_head=True)
+        self._put(item, in_head=False)
         self._trim()
+
+    def _put(self, item: Item, in_head: bool) -> None:
+        item.in_head = in_head
+        (self._head if in_head else self._tail).append(item)
+        self._count(item, item.size)
 
     def _count(self, item: Item, size: int) -> None:
         if item.in_head:
@@ -104,9 +116,14 @@ class Outputs:
             self._tail_size += size
 
     def _trim(self) -> None:
-        while len(self._tail) > 1 and (self.size > self.limit or self._count_items() > self._most_items):
-            if self.spill is not None:
+        while self._tail and (self.size > self.limit or self._count_items() > self._most_items):
+            oldest = self._tail[0]
+            if oldest.kind == STREAM:
                 self._spill()
+                if self._count_items() <= self._most_items and self._shorten(oldest):
+                    break
+            if len(self._tail) == 1:
+                break
             self._drop(self._tail.popleft())
         # Only displays that grew by updates can make the beginning too large.
         most = self.limit * HEAD_SHARE
@@ -116,19 +133,36 @@ class Outputs:
     def _count_items(self) -> int:
         return len(self._head) + len(self._tail)
 
+    def _shorten(self, item: Item) -> bool:
+        """Of text that is much by itself the end is kept, also when it is all that there is. Not by a little each time,
+        since each time it is copied."""
+        step = self.limit // STEPS
+        size = max(self.size - self.limit, step)
+        if item.size <= size + step:
+            return False
+        self._count(item, -item.size)
+        left_out = _cut(item, size)
+        self._count(item, item.size)
+        self._count_dropped(left_out)
+        return True
+
     def _spill(self) -> None:
         """Nothing is left out yet: all text there was is here."""
-        if self.spill is not None:
-            self._sink, self.spill = self.spill(), None
-            for item in (*self._head, *self._tail) if self._sink is not None else ():
-                if item.kind == "output.stream" and self._sink is not None:
-                    self._sink(item.data["text"])
+        if self.spill is None:
+            return
+        self._sink, self.spill = self.spill(), None
+        for item in (*self._head, *self._tail) if self._sink is not None else ():
+            if item.kind == STREAM and self._sink is not None:
+                self._sink(item.data["text"])
 
     def _drop(self, item: Item) -> None:
         self._count(item, -item.size)
+        self._count_dropped(item)
+        item.owner = None
+
+    def _count_dropped(self, item: Item) -> None:
         self._dropped += item.size
         self._dropped_any = True
-        item.owner = None
 
     def clear(self) -> None:
         for item in (*self._head, *self._tail):
@@ -139,6 +173,10 @@ class Outputs:
         self._dropped_any = False
         self._clear_next = False
         self._tell()
+
+    def seal(self) -> None:
+        """No more of its text is taken elsewhere; what comes late is kept as far as there is room."""
+        self.spill = self._sink = None
 
     def release(self) -> None:
         """They are shown as they are, and no update finds them: what holds them is all that keeps them in memory."""
@@ -154,7 +192,7 @@ class Outputs:
         pieces: list[str] = []
         stream: dict[str, Any] | None = None
         for item in self._items():
-            if item.kind == "output.stream":
+            if item.kind == STREAM:
                 if stream is None or stream["name"] != item.data["name"]:
                     if stream is not None:
                         yield {**stream, "text": "".join(pieces)}
@@ -174,8 +212,10 @@ class Outputs:
         if self._dropped_any:
             whole = f"; {self.whole_text}" if self.whole_text else ""
             text = f"\n[{self._dropped:,} bytes of output left out here: the limit is {self.limit:,}{whole}]\n"
-            seq = self._tail[0].seq - 1 if self._tail else self._head[-1].seq + 1
-            yield Item(seq, "output.stream", {"name": "stderr", "text": text}, len(text))
+            # Of one event the beginning may stand before it and the end after it: then all three have its number.
+            before, after = (each[place].seq if each else 0 for each, place in ((self._head, -1), (self._tail, 0)))
+            seq = max(before, after - 1) if after else before + 1
+            yield Item(seq, STREAM, {"name": "stderr", "text": text}, len(text))
         yield from self._tail
 
 
@@ -183,6 +223,16 @@ def update(item: Item, happening: Happening) -> None:
     """Changes a display, wherever it is kept; one that was dropped or cleared stays so."""
     if item.owner is not None:
         item.owner.update(item, happening)
+
+
+def _cut(item: Item, size: int) -> Item:
+    """Takes its first `size` bytes, roughly, off a piece of a stream; returns them as another."""
+    text: str = item.data["text"]
+    place = max(1, len(text) * size // item.size)
+    first = Item(item.seq, item.kind, {**item.data, "text": text[:place]}, size, item.owner)
+    item.data = {**item.data, "text": text[place:]}
+    item.size -= size
+    return first
 
 
 def _nbformat(item: Item) -> dict[str, Any]:

@@ -7,6 +7,7 @@ does not stop working because something else was made. So what is over the quota
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +32,10 @@ MOST_FILES_KEPT = 50
 # What a cell made is waited for, before its end is told, so long.
 COLLECT_S = 10.0
 FULL_TEXT = "output.txt"
+# Of what is read into memory at once.
+LARGEST_ANSWER = 128 << 20
+# What the event of one takes in memory, roughly.
+EVENT_BYTES = 600
 log = logging.getLogger("kernelgw.artifacts")
 
 
@@ -86,6 +91,14 @@ class Artifacts:
     def listing(self) -> JSON:
         return {"artifacts": list(self.entries.values()), "used": self.used, "limit": self.allowance.session}
 
+    async def contents(self, entries: Iterable[JSON]) -> dict[str, bytes]:
+        """What is in them, by id, as far as it is no more than one answer should have."""
+        wanted: dict[str, int] = {}
+        for entry in entries:
+            if entry["id"] in self.entries and sum(wanted.values()) + entry["size"] <= LARGEST_ANSWER:
+                wanted[entry["id"]] = entry["size"]
+        return await self._in_thread(_read_all, self.folder, list(wanted)) if wanted else {}
+
     def delete(self, id_: str, reason: str) -> None:
         """Raises ArtifactNotFound."""
         self.find(id_)
@@ -114,11 +127,11 @@ class Artifacts:
         data = dict(entry)
         if execution is not None and not execution.finished:
             execution.artifacts.append(entry)
-            self._events.append("artifact.created", data, execution.id)
+            self._events.append("artifact.created", data, execution.id, EVENT_BYTES)
         else:
             if execution is not None:
                 data["late_execution_id"] = execution.id
-            self._events.append("artifact.created", data)
+            self._events.append("artifact.created", data, None, EVENT_BYTES)
         self.known(data)
 
     def sweep(self) -> None:
@@ -218,6 +231,8 @@ class Artifacts:
         return execution.text.add
 
     async def _finish_text(self, execution: Execution) -> None:
+        outputs = execution.kept_outputs
+        outputs.seal()
         if (whole := execution.text) is None:
             return
         execution.text = None
@@ -225,10 +240,9 @@ class Artifacts:
             digest, size = await self._in_thread(whole.finish, self._open_links())
             entry = self._entered(digest, size, FULL_TEXT, "text/plain")
         except NotKept as why:
-            execution.outputs.whole_text = f"the whole text is not kept: {why}"
+            outputs.whole_text = f"the whole text is not kept: {why}"
             return
-        execution.full_text = entry
-        execution.outputs.whole_text = f"the whole text is {entry['url']}"
+        execution.keep_text(entry)
         self.tell(execution, entry)
 
     # keeping
@@ -297,6 +311,14 @@ def _write(store: Store, links: int, content: Iterator[bytes]) -> tuple[str, int
         raise _cannot(error) from None
     finally:
         os.close(links)
+
+
+def _read_all(folder: Path, ids: Iterable[str]) -> dict[str, bytes]:
+    found = {}
+    for id_ in ids:
+        with contextlib.suppress(FileNotFoundError):
+            found[id_] = (folder / id_).read_bytes()
+    return found
 
 
 def _write_file(store: Store, links: int, root: int, path: str, most: int) -> tuple[str, int]:

@@ -50,6 +50,8 @@ class Ending:
         if work is not None and execution is not None:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
+            if execution.text is not None:
+                execution.text.abandon()
             if complete and execution.ended is not None:
                 self._complete(execution, execution.ended)
         await self._artifacts.settled()

@@ -14,7 +14,7 @@ from typing import Any
 from ..artifacts.text import FullText
 from ..errors import GatewayStopping
 from ..events.outputs import Outputs
-from ..events.translate import error_size
+from ..events.translate import error_size, weight
 
 
 class Status(StrEnum):
@@ -29,6 +29,8 @@ class Status(StrEnum):
 
 # An awaiting cell is interrupted by cancelling it; a kernel that was interrupted may give no name at all.
 INTERRUPT_NAMES = frozenset({"KeyboardInterrupt", "CancelledError", ""})
+# What is known of a file or an artifact, without its name.
+FILE_BYTES = 600
 FINISHED = frozenset(Status) - {Status.QUEUED, Status.RUNNING}
 
 
@@ -123,6 +125,7 @@ class Execution:
     def finish(self, status: Status) -> None:
         """Wakes whoever waits in `done`. Called once."""
         self.end(status)
+        self.kept_outputs.seal()
         self.status = status
         waiting, self._done = self._done, []
         for future in waiting:
@@ -148,9 +151,17 @@ class Execution:
             return time.monotonic() - self._started
         return self._duration
 
+    def keep_text(self, artifact: dict[str, Any] | None) -> None:
+        """All of its text is there."""
+        self.full_text = artifact
+        if artifact is not None:
+            self.kept_outputs.whole_text = f"the whole text is {artifact['url']}"
+
     @property
-    def error_size(self) -> int:
-        return error_size(self.error) if self.error else 0
+    def summary_size(self) -> int:
+        """Bytes that its summary takes in memory, roughly."""
+        files = sum(FILE_BYTES + weight(entry["path"]) for entry in self.files)
+        return (error_size(self.error) if self.error else 0) + files + FILE_BYTES * len(self.artifacts)
 
     def summary(self) -> dict[str, Any]:
         """The execution object without its outputs."""

@@ -36,7 +36,7 @@ class History:
 
     def _count(self, execution: Execution) -> None:
         self._kept -= execution.kept
-        execution.kept = execution.outputs.cost + execution.error_size
+        execution.kept = execution.outputs.cost + execution.summary_size
         self._kept += execution.kept
 
     def _forget_old(self) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from ..artifacts import kinds
 from .execution import Execution
 
 # By the name that Jupyter knows the language by; the kernel that a notebook is opened with is the reader's choice.
 KERNELS = MappingProxyType({"python": ("python3", "Python 3", ".py")})
 
 
-def notebook(session_id: str, language: str, executions: Iterable[Execution]) -> dict[str, Any]:
-    """`executions`: oldest first; those that have not begun are left out."""
+def notebook(
+    session_id: str, language: str, executions: Iterable[Execution], contents: Mapping[str, bytes]
+) -> dict[str, Any]:
+    """`executions`: oldest first; those that have not begun are left out. `contents`: of the artifacts that `parts`
+    names, by id; of one that is not among them only a line of text tells."""
     name, title, extension = KERNELS.get(language, (language, language, ".txt"))
     return {
         "nbformat": 4,
@@ -23,12 +27,19 @@ def notebook(session_id: str, language: str, executions: Iterable[Execution]) ->
             "language_info": {"name": language, "file_extension": extension},
             "kernelgw": {"session_id": session_id},
         },
-        "cells": [_cell(each) for each in executions if each.first_seq and each.summary()["started_at"]],
+        "cells": [_cell(each, contents) for each in executions if each.first_seq and each.summary()["started_at"]],
     }
 
 
-def _cell(execution: Execution) -> dict[str, Any]:
-    outputs = [_output(output) for output in execution.outputs.as_json()]
+def parts(executions: Iterable[Execution]) -> Iterator[dict[str, Any]]:
+    """The artifacts that are parts of outputs."""
+    for execution in executions:
+        for output in execution.outputs.as_json():
+            yield from output.get("artifacts", {}).values()
+
+
+def _cell(execution: Execution, contents: Mapping[str, bytes]) -> dict[str, Any]:
+    outputs = [_output(output, contents) for output in execution.outputs.as_json()]
     error = execution.error
     shown = any(output["output_type"] == "error" for output in outputs)
     if error is not None and not shown:
@@ -51,11 +62,23 @@ def _cell(execution: Execution) -> dict[str, Any]:
     }
 
 
-def _output(output: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: value for name, value in output.items() if name != "seq"}
+def _output(output: dict[str, Any], contents: Mapping[str, bytes]) -> dict[str, Any]:
+    shown = {name: value for name, value in output.items() if name not in ("seq", "artifacts")}
     if "data" in shown:
-        shown["data"] = {kind: _mime(kind, value) for kind, value in shown["data"].items()}
+        whole = {**shown["data"], **dict(_large(output.get("artifacts", {}), contents, "text/plain" in shown["data"]))}
+        shown["data"] = {kind: _mime(kind, value) for kind, value in whole.items()}
     return shown
+
+
+def _large(
+    artifacts: dict[str, dict[str, Any]], contents: Mapping[str, bytes], has_text: bool
+) -> Iterator[tuple[str, Any]]:
+    for kind, artifact in artifacts.items():
+        content = contents.get(artifact["id"])
+        if content is not None:
+            yield kind, kinds.entry_of(artifact["encoding"], content)
+        elif not has_text:
+            yield "text/plain", f"[{kind}, {artifact['size']:,} bytes, is not in this notebook: {artifact['url']}]"
 
 
 def _mime(kind: str, value: Any) -> Any:

@@ -103,6 +103,7 @@ class Registry:
                 # The others are not to pay for it.
                 log.error("session %s cannot be read and is left out: %s", name, error)
         lived_in_now = [str(each.workspace.path) for each in self.sessions.values() if each.workspace is not None]
+        await asyncio.to_thread(self._shelf.store.sweep)
         await self.launcher.sweep([each.kernel.id for each in self.sessions.values() if each.kernel], lived_in_now)
 
     async def _restore_one(self, name: str, wishes: dict[str, Any]) -> None:

@@ -70,6 +70,9 @@ def _essence(output: Output) -> Output:
     kept = {name: value for name, value in output.items() if name not in ("seq", "execution_count", "metadata")}
     if isinstance(kept.get("text"), str):
         kept["text"] = ADDRESS.sub("0x…", kept["text"])
+    if "artifacts" in kept:
+        # By content: each session has addresses of its own.
+        kept["artifacts"] = {kind: artifact["id"] for kind, artifact in kept["artifacts"].items()}
     data = kept.get("data")
     if isinstance(data, dict):
         kept["data"] = {kind: _without_addresses(kind, value) for kind, value in data.items()}

@@ -175,7 +175,7 @@ class Restored:
         execution.state_lost = data["state_lost"]
         execution.changed, execution.artifacts = data.get("files"), data.get("artifacts", [])
         execution.files_left_out, execution.files_whole = data.get("files_left_out", 0), data.get("files_whole", True)
-        execution.full_text = data.get("full_text")
+        execution.keep_text(data.get("full_text"))
         execution.finish(Status(data["status"]))
         execution.lasted(data["duration_s"])
         execution.last_seq = event.seq

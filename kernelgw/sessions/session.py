@@ -379,7 +379,7 @@ class Session:
             if self.state is State.BUSY:
                 self._become(State.IDLE)
         self._history.completed(execution)
-        event = self.log.append("execution.completed", execution.summary(), execution.id, execution.error_size)
+        event = self.log.append("execution.completed", execution.summary(), execution.id, execution.summary_size)
         execution.last_seq = event.seq
         self.log.flush()
         self._pump()

@@ -49,10 +49,11 @@ class Shelf:
         return Drawer(self.store, partial(Path, self._passing, uuid.uuid4().hex))
 
     def close(self) -> None:
+        """The end of the gateway."""
         self.store.threads.shutdown()
         if not self.kept:
             shutil.rmtree(self._passing, ignore_errors=True)
-            self.store.prepare()
+            self.store.sweep()
 
     def journal(self, session_id: str, limit: int) -> Journal | None:
         """Of a session that is new or was found; nothing is on disk before it is written to."""

@@ -232,7 +232,9 @@ def test_whatever_comes_it_is_a_valid_notebook_in_order_and_within_the_limit(see
             ),
         )
         seqs = [output["seq"] for output in found.as_json()]
-        assert seqs == sorted(set(seqs))
+        # Twice only where one piece of text stands on both sides of what was left out.
+        assert seqs == sorted(seqs)
+        assert len(seqs) - len(set(seqs)) <= 2
         assert sum(len(MARKER.sub("", line)) for line in shown(found)) <= 500 + 4 * len(seqs)
     valid(found)
 
