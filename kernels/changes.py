@@ -11,6 +11,7 @@ import contextlib
 import os
 import stat
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +32,9 @@ EVENTS = (
     | linux.IN_ONLYDIR
     | linux.IN_DONT_FOLLOW
 )
-READ_BYTES = 1 << 16
+READ_BYTES = 1 << 14
+# A cell's end is not put off for longer.
+LONGEST_S = 0.25
 _HEAD = struct.Struct("iIII")
 NO_FOLDER = -1
 
@@ -96,7 +99,8 @@ class Changes:
     def _hear(self) -> bool:
         """Whether anything was told."""
         heard = False
-        while True:
+        until = time.monotonic() + LONGEST_S
+        while time.monotonic() < until:
             try:
                 data = os.read(self._fd, READ_BYTES)
             except BlockingIOError:
@@ -108,6 +112,9 @@ class Changes:
             heard = True
             for watch, mask, name in _events(data):
                 self._happened(watch, mask, name)
+        # Something goes on changing files as fast as it can: the rest is for the next cell.
+        self._whole = False
+        return True
 
     def _give_up(self) -> None:
         self._fd = NO_FOLDER

@@ -29,7 +29,8 @@ async def list_artifacts(session_id: str, house: House) -> Response:
     return JSON(house.get(session_id).artifacts.listing())
 
 
-@router.api_route(f"{PREFIX}/{{artifact_id}}", methods=["GET", "HEAD"], summary="Its content; ranges are served")
+@router.head(f"{PREFIX}/{{artifact_id}}", include_in_schema=False)
+@router.get(f"{PREFIX}/{{artifact_id}}", summary="Its content; ranges are served")
 async def get_artifact(session_id: str, artifact_id: str, request: Request, house: House) -> Response:
     entry, path = house.get(session_id).artifacts.find(artifact_id)
     headers = {**HEADERS, "ETag": f'"{entry["id"]}"'}

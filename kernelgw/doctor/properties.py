@@ -118,7 +118,7 @@ GA01* nothing answers without the token, and nothing happens
 GA02* foreign hosts and origins are refused
 GA03* pages of others cannot make the gateway do anything
 GA04* no path leads out of where it belongs
-GA05* no file reached by the file calls lies outside, whatever stands in its place | a file interface
+GA05* no file reached by the file calls lies outside, whatever stands in its place
 GA06* archives cannot write outside, nor without end | an archive interface
 GA07 sessions cannot call the gateway
 GA08 the token is in no log, error, environment or notebook
@@ -130,7 +130,7 @@ OU01* scripts in outputs reach neither the page nor its origin
 OU02* outputs cannot navigate, pop up, post or install
 OU03* floods and monsters of output are capped, with a mark
 OU04 a slow reader does not slow a fast one
-OU05 files that are downloaded do nothing in the origin | a file interface
+OU05 files that are downloaded do nothing in the origin
 OU06* previews see no cookie and no token of the gateway | previews
 OU07* previews set nothing for other origins | previews
 OU08* previews lead only to their own session | previews

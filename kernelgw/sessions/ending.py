@@ -27,6 +27,9 @@ class Ending:
 
     def begin(self, execution: Execution, status: Status, kernel: Kernel | None) -> None:
         """`kernel`: the one that it ran in, if there still is one. No effect on one that is ending already."""
+        if execution.recall is not None:
+            # An earlier gateway heard its text, which may have been too much.
+            execution.recall()
         if not execution.files and execution.text is None:
             self._complete(execution, status)
         elif execution is not self._execution:
