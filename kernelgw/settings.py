@@ -89,6 +89,9 @@ class Settings:
     )
     artifact_bytes: int = _option(512 << 20, "artifacts of one session together; what is beyond it is not kept")
     largest_artifact_bytes: int = _option(64 << 20, "largest file or part of an output that is kept as an artifact")
+    artifact_retention_s: float = _option(
+        0.0, "artifacts that were made longer ago are deleted, also of sessions in use; 0: they stay with their session"
+    )
     full_text_bytes: int = _option(
         256 << 20, "text kept of one execution as an artifact, when that is more than output_bytes"
     )

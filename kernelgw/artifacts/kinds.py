@@ -108,6 +108,7 @@ def _decoded(text: str) -> Iterator[bytes]:
 
 def served(type_: str) -> tuple[str, bool]:
     """Under which type it is sent, and whether it may be shown rather than saved."""
+    type_ = type_.lower()
     if type_ in SHOWN:
         return ("text/plain; charset=utf-8" if type_ == "text/plain" else type_), True
     if type_ in ACTIVE or type_.endswith("+xml") or not _is_type(type_):

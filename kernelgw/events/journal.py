@@ -32,11 +32,13 @@ log = logging.getLogger("kernelgw.events")
 
 @dataclass(slots=True)
 class _File:
-    """`places`: (seq, offset) pairs, in order; the first event of the file is `first`."""
+    """`places`: (seq, offset) pairs, in order; the first event of the file is `first`. `heading`: bytes that do not
+    count, since they stand there for those who read it without the files before."""
 
     first: int
     name: str
     size: int = 0
+    heading: int = 0
     places: list[tuple[int, int]] = field(default_factory=list)
 
     def place(self, seq: int, offset: int) -> None:
@@ -72,7 +74,7 @@ class Journal:
 
     @property
     def size(self) -> int:
-        return sum(file.size for file in self._files)
+        return sum(file.size - file.heading for file in self._files)
 
     @property
     def unwritten(self) -> int:
@@ -129,7 +131,8 @@ class Journal:
     def _make_room(self) -> None:
         first = next((seq for seq, _ in self._pending if seq), self._next)
         # Files are told apart by their first event, so each has to have one.
-        if not self._files or (self._files[-1].size >= self._most_of_file and self._files[-1].first < first):
+        last = self._files[-1] if self._files else None
+        if last is None or (last.size - last.heading >= self._most_of_file and last.first < first):
             self._begin_file(first)
 
     def _begin_file(self, first: int) -> None:
@@ -145,7 +148,7 @@ class Journal:
             raise
         self.close()
         self._fd = fd
-        self._files.append(_File(first, path.name, len(heading)))
+        self._files.append(_File(first, path.name, len(heading), len(heading)))
 
     def read(self, after: int, most_bytes: int) -> list[Event]:
         """Events with seq > `after` that have been written, oldest first, up to about `most_bytes`."""

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ MOST_FILES_KEPT = 50
 # What a cell made is waited for, before its end is told, so long.
 COLLECT_S = 10.0
 FULL_TEXT = "output.txt"
+# What an execution has of one, and each part of an output.
+FACTS = ("id", "name", "type", "size", "url")
 # Of what is read into memory at once.
 LARGEST_ANSWER = 128 << 20
 # What the event of one takes in memory, roughly.
@@ -99,6 +102,12 @@ class Artifacts:
                 wanted[entry["id"]] = entry["size"]
         return await self._in_thread(_read_all, self.folder, list(wanted)) if wanted else {}
 
+    def expire(self, after_s: float) -> None:
+        """Deletes those that were told longer ago. The oldest comes first."""
+        before = (datetime.now(UTC) - timedelta(seconds=after_s)).isoformat()
+        while (oldest := next(iter(self.entries.values()), None)) is not None and oldest["created_at"] < before:
+            self.delete(oldest["id"], f"the gateway keeps artifacts for {after_s:,.0f} s")
+
     def delete(self, id_: str, reason: str) -> None:
         """Raises ArtifactNotFound."""
         self.find(id_)
@@ -110,10 +119,10 @@ class Artifacts:
 
     def known(self, data: JSON) -> None:
         """By its event, now or in an earlier gateway's time."""
-        entry = {name: data[name] for name in ("id", "name", "type", "size", "url")}
+        self.forget(data["id"])
+        entry = {name: data[name] for name in (*FACTS, "created_at")}
         entry["execution_id"] = data.get("execution_id") or data.get("late_execution_id")
-        if data["id"] not in self.entries:
-            self.used += charge(data["size"])
+        self.used += charge(data["size"])
         self.entries[data["id"]] = entry
 
     def forget(self, id_: str) -> None:
@@ -124,7 +133,7 @@ class Artifacts:
         """That there is one. Once for each name that an execution gives it."""
         if execution is not None and entry in execution.artifacts:
             return
-        data = dict(entry)
+        data = {**entry, "created_at": datetime.now(UTC).isoformat()}
         if execution is not None and not execution.finished:
             execution.artifacts.append(entry)
             self._events.append("artifact.created", data, execution.id, EVENT_BYTES)

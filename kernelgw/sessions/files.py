@@ -26,7 +26,9 @@ def _entry(given: Any) -> dict[str, Any] | None:
     if not isinstance(given, dict):
         return None
     path, change = given.get("path"), given.get("change")
-    if not isinstance(path, str) or not 0 < len(path) <= LONGEST_PATH or change not in CHANGES:
+    if not isinstance(path, str) or not 0 < len(path) <= LONGEST_PATH:
+        return None
+    if not isinstance(change, str) or change not in CHANGES:
         return None
     return {"path": path, "change": change, "size": _count(given.get("size")), "artifact": None, "reason": None}
 

@@ -103,7 +103,7 @@ class Registry:
                 # The others are not to pay for it.
                 log.error("session %s cannot be read and is left out: %s", name, error)
         lived_in_now = [str(each.workspace.path) for each in self.sessions.values() if each.workspace is not None]
-        await asyncio.to_thread(self._shelf.store.sweep)
+        await asyncio.to_thread(self._shelf.artifacts.sweep)
         await self.launcher.sweep([each.kernel.id for each in self.sessions.values() if each.kernel], lived_in_now)
 
     async def _restore_one(self, name: str, wishes: dict[str, Any]) -> None:
@@ -321,6 +321,9 @@ class Registry:
             log.info("session %s is forgotten: nobody has used it for %.0f days", session.id, most / 86400)
             with contextlib.suppress(SessionNotFound):
                 await self.delete(session.id)
+        if self.settings.artifact_retention_s:
+            for session in self.sessions.values():
+                session.artifacts.expire(self.settings.artifact_retention_s)
 
 
 def _claim(kernel: Kernel, plan: Plan) -> None:

@@ -11,7 +11,7 @@ from ..events.event import Event
 from ..events.log import EventLog
 from ..events.translate import Happening
 from . import notes
-from .artifacts import Artifacts
+from .artifacts import FACTS, Artifacts
 from .execution import Execution, Status
 from .history import History
 from .lifecycle import State
@@ -158,7 +158,7 @@ class Restored:
         elif event.type == "artifact.created":
             self._artifacts.known(data)
             if execution is not None and event.execution_id is not None:
-                execution.artifacts.append({name: data[name] for name in ("id", "name", "type", "size", "url")})
+                execution.artifacts.append({name: data[name] for name in FACTS})
         elif event.type == "artifact.deleted":
             self._artifacts.forget(data["id"])
         elif event.type == "input.requested" and execution is not None:

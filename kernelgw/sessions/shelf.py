@@ -26,7 +26,7 @@ class Shelf:
     def __init__(self, data_dir: Path, kept: bool, free_bytes: int = 0) -> None:
         self.folder = data_dir / "sessions"
         self.kept = kept
-        self.store = Store(data_dir / "artifacts", free_bytes)
+        self.artifacts = Store(data_dir / "artifacts", free_bytes)
 
     def prepare(self) -> None:
         """Raises BadSetting rather than forget what was to be kept."""
@@ -35,25 +35,25 @@ class Shelf:
             raise BadSetting(f"{self.folder} has sessions that are kept: use another data_dir, or keep disk")
         if not self.kept:
             shutil.rmtree(self._passing, ignore_errors=True)
-        self.store.prepare()
+        self.artifacts.prepare()
 
     @property
     def _passing(self) -> Path:
         """Of sessions that end with the gateway, what they made."""
-        return self.store.folder / "passing"
+        return self.artifacts.folder / "passing"
 
     def drawer(self, journal: Journal | None) -> Drawer:
         """For the artifacts of a session that is new or was found, wherever it is put away to."""
         if journal is not None:
-            return Drawer(self.store, lambda: journal.folder / ARTIFACTS)
-        return Drawer(self.store, partial(Path, self._passing, uuid.uuid4().hex))
+            return Drawer(self.artifacts, lambda: journal.folder / ARTIFACTS)
+        return Drawer(self.artifacts, partial(Path, self._passing, uuid.uuid4().hex))
 
     def close(self) -> None:
         """The end of the gateway."""
-        self.store.threads.shutdown()
+        self.artifacts.threads.shutdown()
         if not self.kept:
             shutil.rmtree(self._passing, ignore_errors=True)
-            self.store.sweep()
+            self.artifacts.sweep()
 
     def journal(self, session_id: str, limit: int) -> Journal | None:
         """Of a session that is new or was found; nothing is on disk before it is written to."""
@@ -86,4 +86,4 @@ class Shelf:
     def _remove(self, folder: Path, artifacts: Path) -> None:
         made = [path.name for path in artifacts.iterdir()] if artifacts.is_dir() else []
         shutil.rmtree(folder, ignore_errors=True)
-        self.store.release(made)
+        self.artifacts.release(made)

@@ -81,7 +81,7 @@ def test_a_picture_that_a_cell_wrote_can_be_had(session: Session) -> None:
     assert response.headers["content-disposition"] == 'inline; filename="plot.png"'
     assert content(session, artifact).startswith(b"\x89PNG")
     listed = session.client.get(f"{session.path}/artifacts").json()
-    assert listed["artifacts"] == [{**artifact, "execution_id": end["id"]}]
+    assert listed["artifacts"] == [{**artifact, "execution_id": end["id"], "created_at": told["created_at"]}]
     # The same by every way to look at it.
     found = session.execution(end["id"])
     assert (found["files"], found["artifacts"]) == ([file], [artifact])
@@ -361,3 +361,13 @@ def test_history_and_events_have_no_payloads_that_are_artifacts(session: Session
     session.run(LARGE)
     session.run("display(Image(noise(3_000_000)))")
     assert len(json.dumps(session.client.get(f"{session.path}/history").json())) < 20_000
+
+
+def test_artifacts_may_have_a_time_of_their_own(make_house: Callable[..., House]) -> None:
+    session = make_house(artifact_retention_s=1, pool_size=0).session()
+    (artifact,) = session.run("open('a', 'w').write('1')")["artifacts"]
+    with session.follow(after=0) as stream:
+        gone = stream.until("artifact.deleted", id=artifact["id"])
+    assert gone.data["reason"] == "the gateway keeps artifacts for 1 s"
+    problem(session.client.get(artifact["url"]), 404, "artifact_not_found")
+    assert session.value("print(open('a').read())") == "1\n"

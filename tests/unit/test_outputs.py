@@ -175,6 +175,45 @@ def test_beyond_the_limit_the_beginning_and_the_newest_stay() -> None:
     assert head["seq"] < marker["seq"] < tail["seq"]
 
 
+def test_of_one_long_text_beginning_and_end_stay() -> None:
+    whole = "".join(f"{number:09}\n" for number in range(1000))
+    for pieces in ([whole], [whole[:7000], whole[7000:]], ["first\n", whole], [whole, "last\n"]):
+        found = outputs([text(piece) for piece in pieces], limit=2000)
+        head, marker, tail = (output["text"] for output in found.as_json())
+        assert len(head) == 500
+        assert 1400 < len(tail) <= 1500
+        assert "".join(pieces).startswith(head)
+        assert "".join(pieces).endswith(tail)
+        assert MARKER.fullmatch(marker)
+        assert marked(found)[0] == len("".join(pieces)) - len(head) - len(tail)
+
+
+def test_all_text_goes_elsewhere_from_the_beginning_once_it_is_too_much() -> None:
+    taken: list[str] = []
+    found = Outputs(1000)
+    found.spill = lambda: taken.append
+    for number in range(10):
+        found.apply(number, text("x" * 50))
+        found.apply(number, display("d" * 30))
+    assert taken == []
+    for number in range(20):
+        found.apply(number, text(f"{number:050}"))
+    assert "".join(taken) == "x" * 500 + "".join(f"{number:050}" for number in range(20))
+    found.whole_text = "the whole text is elsewhere"
+    assert any("the limit is 1,000; the whole text is elsewhere]" in line for line in shown(found))
+    found.seal()
+    found.apply(99, text("late"))
+    assert "late" not in taken
+
+
+def test_displays_that_are_left_out_are_no_text() -> None:
+    found = Outputs(1000)
+    found.spill = lambda: pytest.fail("no text was left out")
+    for number in range(100):
+        found.apply(number, display("d" * 30))
+    assert marked(found)
+
+
 def test_the_marker_counts_displays_and_errors_too() -> None:
     happenings = [text("h" * 20)]
     for _ in range(50):
