@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,8 +12,8 @@ from .execution import Execution
 KERNELS = MappingProxyType({"python": ("python3", "Python 3", ".py")})
 
 
-def notebook(session_id: str, language: str, executions: Iterable[Execution]) -> dict[str, Any]:
-    """`executions`: oldest first; those that have not begun are left out."""
+def notebook(session_id: str, language: str, cells: Iterable[Any]) -> dict[str, Any]:
+    """`cells`: oldest first."""
     name, title, extension = KERNELS.get(language, (language, language, ".txt"))
     return {
         "nbformat": 4,
@@ -23,13 +23,19 @@ def notebook(session_id: str, language: str, executions: Iterable[Execution]) ->
             "language_info": {"name": language, "file_extension": extension},
             "kernelgw": {"session_id": session_id},
         },
-        "cells": [_cell(each) for each in executions if each.first_seq and each.summary()["started_at"]],
+        "cells": [*cells],
     }
 
 
-def _cell(execution: Execution) -> dict[str, Any]:
-    outputs = [_output(output) for output in execution.outputs.as_json()]
-    error = execution.error
+def cells(executions: Iterable[Execution]) -> list[dict[str, Any]]:
+    """Of those that have begun."""
+    return [cell(found) for each in executions if (found := each.as_json())["started_at"]]
+
+
+def cell(execution: Mapping[str, Any]) -> dict[str, Any]:
+    """`execution`: as callers see one."""
+    outputs = [_output(output) for output in execution["outputs"]]
+    error = execution["error"]
     shown = any(output["output_type"] == "error" for output in outputs)
     if error is not None and not shown:
         # Of a kernel that died, or a cell that was stopped: no output tells of it.
@@ -42,11 +48,11 @@ def _cell(execution: Execution) -> dict[str, Any]:
             }
         )
     return {
-        "id": execution.id,
+        "id": execution["id"],
         "cell_type": "code",
-        "execution_count": execution.execution_count,
-        "metadata": {"kernelgw": {"status": execution.status.value, "started_at": execution.summary()["started_at"]}},
-        "source": execution.code,
+        "execution_count": execution["execution_count"],
+        "metadata": {"kernelgw": {"status": execution["status"], "started_at": execution["started_at"]}},
+        "source": execution["code"],
         "outputs": outputs,
     }
 

@@ -31,6 +31,7 @@ from ..kernel.launcher import Launcher, Terms
 from ..sandbox.policy import Limits
 from ..sandbox.workspaces import Workspace
 from ..settings import Settings
+from ..store.service import Store
 from .execution import Execution
 from .lifecycle import State
 from .plan import Plan
@@ -51,13 +52,15 @@ log = logging.getLogger("kernelgw.sessions")
 class Registry:
     """Also the source of kernels for its sessions."""
 
-    def __init__(self, settings: Settings, launcher: Launcher) -> None:
+    def __init__(self, settings: Settings, launcher: Launcher, store: Store | None = None) -> None:
         self.settings = settings
         self.launcher = launcher
+        # Of older executions than sessions keep themselves; None where there is none.
+        self.store = store
         self.sessions: dict[str, Session] = {}
         self._pools: dict[str, Pool] = {}
         self._starting = asyncio.Semaphore(settings.max_starting)
-        self._shelf = Shelf(settings.data_dir, settings.keep == "disk")
+        self._shelf = Shelf(settings.data_dir, settings.keep == "disk", store)
         self._keep = False
         self._culler: asyncio.Task[None] | None = None
 
@@ -72,6 +75,8 @@ class Registry:
         await self.launcher.server(pool.environment)
         if self.launcher.fences.sandboxed:
             await check.require(self.launcher, pool.environment, pool.terms, self.settings.port)
+        if self.store is not None:
+            await self.store.open()
         for session in self.sessions.values():
             session.resume()
         pool.refill()
@@ -84,6 +89,8 @@ class Registry:
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
         await self.leave_all(self._keep)
         await self.launcher.stop(self._keep)
+        if self.store is not None:
+            await self.store.close()
 
     async def leave_all(self, keep: bool = False) -> None:
         """Before the gateway ends: streams end, so that readers leave by themselves. The sessions stay. `keep`: their
@@ -183,15 +190,18 @@ class Registry:
         if language is not None and language not in LANGUAGES:
             raise UnknownLanguage(f"There is no language {language[:200]!r} here.", languages=list(LANGUAGES))
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str) -> bool:
+        """Returns whether all of it is gone: from a store that cannot be used now it goes later."""
         session = self.get(name)
         # First, so that nobody else ends it too, and the id is free for a new one at once.
         del self.sessions[name]
         folder = self._shelf.put_away(session.log.journal)
+        forgotten = self.store.forget(name, session.created_at.isoformat()) if self.store is not None else None
         await session.end()
         if session.workspace is not None:
             await self.launcher.remove_workspace(session.workspace)
         await self._shelf.remove(folder)
+        return forgotten is None or await forgotten
 
     def execute(
         self, session: Session, code: str, language: str | None, timeout_s: float | None, stdin: bool

@@ -50,7 +50,7 @@ class Session:
         self.reason: str | None = None
         self.workspace: Workspace | None = None
         self.log = EventLog(plan.log_bytes, journal)
-        self._history = History(plan.history_length, HISTORY_SHARE * plan.output_bytes)
+        self.history = self._history = History(plan.history_length, HISTORY_SHARE * plan.output_bytes)
         self.executions = self._history.executions
         self.created_at = datetime.now(UTC)
         self.active_at = time.monotonic()

@@ -7,11 +7,13 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..events.journal import Journal
 from ..settings import BadSetting
+from ..store.service import Store
 
 # No id begins with it.
 GONE = "~"
@@ -20,9 +22,10 @@ GONE = "~"
 class Shelf:
     """`kept`: False for sessions that end with the gateway, of which nothing is written."""
 
-    def __init__(self, data_dir: Path, kept: bool) -> None:
+    def __init__(self, data_dir: Path, kept: bool, store: Store | None = None) -> None:
         self.folder = data_dir / "sessions"
         self.kept = kept
+        self._store = store
 
     def prepare(self) -> None:
         """Raises BadSetting rather than forget what was to be kept."""
@@ -32,7 +35,12 @@ class Shelf:
 
     def journal(self, session_id: str, limit: int) -> Journal | None:
         """Of a session that is new or was found; nothing is on disk before it is written to."""
-        return Journal(self.folder / session_id, limit) if self.kept else None
+        if not self.kept:
+            return None
+        journal = Journal(self.folder / session_id, limit)
+        if self._store is not None:
+            journal.flushed = partial(self._store.changed, session_id)
+        return journal
 
     def found(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each session that an earlier gateway left, and how its journal begins."""
