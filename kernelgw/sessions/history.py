@@ -52,7 +52,8 @@ class History:
                 return
             del self.executions[oldest.id]
             self.forgotten = True
-            oldest.outputs.release()
+            # Not `outputs`: of one that is just being read again, that would bring back what is to go.
+            oldest.kept_outputs.release()
             self._kept -= oldest.kept
 
 
