@@ -162,7 +162,7 @@ class DiskFull(GatewayError):
 class StoreUnavailable(GatewayError):
     code = "store_unavailable"
     status = 503
-    hint = "Ask again a little later; what is told now is kept. `/readyz` says what is wrong with the store."
+    hint = "Ask again a little later; what runs goes on, and is kept. The gateway's log says more."
 
 
 class GatewayStopping(GatewayError):

@@ -9,6 +9,7 @@ mark is that of the kernel's last message all of whose events stand before it.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from .event import GAP, Event
 SUFFIX = ".events"
 # Of all that a session may keep, the share of one file: so much goes at once when the oldest has to.
 SHARES = 8
+# So many times as much is kept for somebody who reads it later.
+HELD = 4
 LEAST_FILE = 64 << 10
 # So far apart are the places in a file that are known by number.
 STRIDE = 64 << 10
@@ -59,6 +62,8 @@ class Journal:
         self.taken = 0
         # Called each time that something was written.
         self.flushed: Callable[[], None] = lambda: None
+        # How far somebody else has read who is to miss nothing: the files before the one that begins with this event.
+        self.followed: Callable[[], float] = lambda: math.inf
         self._most_of_file = max(LEAST_FILE, limit // SHARES)
         self._limit = limit
         self._files: list[_File] = []
@@ -102,8 +107,12 @@ class Journal:
         self._pending.clear()
         self._lost_from = 0
         self.flushed()
-        while len(self._files) > 1 and self.size > self._limit:
+        while len(self._files) > 1 and self.size > self._limit and self._may_go():
             (self.folder / self._files.pop(0).name).unlink(missing_ok=True)
+
+    def _may_go(self) -> bool:
+        """Whether the oldest file is wanted no more, or can be waited for no longer."""
+        return self._files[1].first <= self.followed() or self.size > HELD * self._limit
 
     def forget(self, most_bytes: int) -> None:
         """Of what waits to be written keeps the newest, and an event that tells of the others."""

@@ -126,6 +126,9 @@ class Indexer:
     # what it hears
 
     def _tell_state(self) -> None:
+        if self._worker is not None and self._worker.read:
+            read, self._worker.read = self._worker.read, {}
+            self._say({"read": read})
         idle = self._worker is not None and self._worker.idle
         level = self._round if idle else self._told.get("level", -1)
         told = {"level": level, "trouble": self._trouble}

@@ -12,6 +12,7 @@ import orjson
 from ..events.event import Event
 from ..events.log import EventLog
 from ..events.tail import Replaced, Tail, files_of, name_of
+from ..events.translate import Happening
 from ..sessions.execution import Execution
 from ..sessions.history import History, texts
 from ..sessions.lifecycle import State
@@ -19,20 +20,12 @@ from ..sessions.recorder import Recorder
 from ..sessions.restore import Restored
 from ..store.rows import Changes, Known, Row
 
-# Of an execution's outputs at most, and of those that later events may still change, in bytes.
-MOST_OUTPUTS, MOST_RECENT = 8 << 20, 16 << 20
+# Of an execution's outputs at most, and of those that later events may still change, in bytes; and so many of these.
+MOST_OUTPUTS, MOST_RECENT, MOST_EXECUTIONS = 8 << 20, 16 << 20, 1000
 # Stands between texts, so that no search finds what lies across two of them.
 BETWEEN = "\x1f"
 ROW_BYTES = 500
 log = logging.getLogger("kernelgw.store")
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What is kept of executions that later events may still change, as the gateway does it."""
-
-    output_bytes: int
-    history_length: int
 
 
 def is_level(folder: Path, known: Known) -> bool:
@@ -48,16 +41,18 @@ def is_level(folder: Path, known: Known) -> bool:
 
 class Follower:
     """`known`: what is stored. The journal is read from its beginning all the same, since what comes may change outputs
-    of before; but only what comes after the known place is told."""
+    of before; but only what comes after the known place is told. `output_bytes`: kept of an execution's outputs, when a
+    session asked for no less."""
 
-    def __init__(self, folder: Path, bounds: Bounds, known: Known | None) -> None:
+    def __init__(self, folder: Path, output_bytes: int, known: Known | None = None) -> None:
         self.known = known
-        self._bounds = bounds
+        self._output_bytes = output_bytes
         self._tail = Tail(folder)
-        self._history = History(bounds.history_length, MOST_RECENT)
+        self._history = History(MOST_EXECUTIONS, MOST_RECENT)
         self._history.touched = self._touch
-        recorder, nothing = Recorder(EventLog(0)), EventLog(0)
-        self._restored = Restored(folder.name, nothing, self._history, recorder, self._most(None))
+        nothing = EventLog(0)
+        self._recorder = Recorder(nothing)
+        self._restored = Restored(folder.name, nothing, self._history, self._recorder, self._most(None))
         self._restored.recall = None
         self._summaries: dict[str, dict[str, Any]] = {}
         self._seen: set[str] = set()
@@ -100,17 +95,25 @@ class Follower:
         self._tail.close()
 
     def _most(self, wanted: int | None) -> int:
-        return min(MOST_OUTPUTS, self._bounds.output_bytes, wanted or MOST_OUTPUTS)
+        return min(MOST_OUTPUTS, self._output_bytes, wanted or MOST_OUTPUTS)
 
     def _take(self, item: Event | dict[str, Any]) -> None:
         self._restored.take(item)
         if isinstance(item, Event):
+            if item.seq > self._seq + 1:
+                self._missed(self._seq + 1, item.seq - 1)
             self._seq = item.seq
             self._event(item)
         elif "session" in item:
             self._facts(item["session"])
         elif told := item.get("queued") or item.get("running"):
             self._asked(told["id"])
+
+    def _missed(self, first: int, last: int) -> None:
+        """Of a journal that did not keep them for so long, or not at all for want of disk."""
+        if (running := self._restored.current) is not None:
+            text = f"\n[events {first:,} to {last:,} left out here: the journal did not have them any more]\n"
+            self._recorder.apply(last, running, Happening("output.stream", {"name": "stderr", "text": text}, len(text)))
 
     def _facts(self, facts: dict[str, Any]) -> None:
         if self.known is not None and facts["created_at"] != self.known.created_at:

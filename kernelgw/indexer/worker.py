@@ -18,7 +18,7 @@ from ..store.database import Database, Overtaken
 from ..store.engine import Corrupt, Unavailable, make_engine
 from ..store.files import Files
 from ..store.rows import Known
-from .follower import Bounds, Follower, is_level
+from .follower import Follower, is_level
 
 # Read of a journal between two looks at what else there is to do.
 STEP_BYTES = 4 << 20
@@ -34,15 +34,17 @@ log = logging.getLogger("kernelgw.store")
 class Worker:
     """`folder`: where the journals are. Methods raise Unavailable; a later `work` does then what was to be done."""
 
-    def __init__(self, url: str, house: str, folder: Path, history_bytes: int, bounds: Bounds) -> None:
+    def __init__(self, url: str, house: str, folder: Path, history_bytes: int, output_bytes: int) -> None:
         self.database = Database(make_engine(url), house, history_bytes)
         self.todo: OrderedDict[str, None] = OrderedDict()
         self._folder = folder
-        self._bounds = bounds
+        self._output_bytes = output_bytes
         self._files = Files.of(self.database.engine)
         self._followers: OrderedDict[str, Follower] = OrderedDict()
         self._known: dict[str, Known] = {}
         self._doomed: list[tuple[str, str | None, Done]] = []
+        # The file of each journal that has been come to, since somebody last asked.
+        self.read: dict[str, int] = {}
         self._prepared = False
         self._unclean = False
 
@@ -87,6 +89,7 @@ class Worker:
         self._files.make()
         self.database.prepare()
         self._known = self.database.known()
+        self.read |= {id_: known.place.file for id_, known in self._known.items()}
         there = {path.name for path in self._folder.iterdir() if not path.name.startswith("~")}
         for id_, known in self._known.items():
             if id_ not in there:
@@ -134,11 +137,12 @@ class Worker:
             return False
         assert follower.known is not None
         self._known[id_] = follower.known
+        self.read[id_] = follower.known.place.file
         return True
 
     def _follow(self, id_: str) -> Follower:
         if (follower := self._followers.get(id_)) is None:
-            follower = self._followers[id_] = Follower(self._folder / id_, self._bounds, self._known.get(id_))
+            follower = self._followers[id_] = Follower(self._folder / id_, self._output_bytes, self._known.get(id_))
         self._followers.move_to_end(id_)
         while len(self._followers) > 1 and (len(self._followers) > MOST_FOLLOWED or self._cost > MOST_BYTES):
             self._drop(next(iter(self._followers)))
@@ -204,7 +208,7 @@ class Worker:
 
     def _level(self, session: str, most_s: float) -> int | None:
         """Brings it level first: nobody is to see the store behind what they were told. Returns the session's key."""
-        if not self._prepared:
+        while not self._prepared:
             self.work()
         for _ in _until(time.monotonic() + most_s):
             if not self._advance(session):
@@ -234,5 +238,5 @@ def _tell(doomed: list[tuple[str, str | None, Done]], gone: bool) -> None:
 
 def worker_of(options: dict[str, Any]) -> Worker:
     """From what the gateway says first. Raises Unavailable."""
-    bounds = Bounds(options["output_bytes"], options["history_length"])
-    return Worker(options["url"], options["house"], Path(options["folder"]), options["history_bytes"], bounds)
+    sizes = options["history_bytes"], options["output_bytes"]
+    return Worker(options["url"], options["house"], Path(options["folder"]), *sizes)

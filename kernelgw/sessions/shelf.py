@@ -40,6 +40,7 @@ class Shelf:
         journal = Journal(self.folder / session_id, limit)
         if self._store is not None:
             journal.flushed = partial(self._store.changed, session_id)
+            journal.followed = partial(self._store.read_to, session_id)
         return journal
 
     def found(self) -> Iterator[tuple[str, dict[str, Any]]]:

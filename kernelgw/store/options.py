@@ -26,7 +26,6 @@ def open_store(settings: Settings) -> Store | None:
         "folder": str(settings.data_dir / "sessions"),
         "history_bytes": settings.history_bytes,
         "output_bytes": settings.output_bytes,
-        "history_length": settings.history_length,
     }
     return Store(options, os.environ)
 

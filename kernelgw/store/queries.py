@@ -18,7 +18,7 @@ from .tables import executions
 # Of an answer, in bytes; the rest of a page is another page.
 MOST_ANSWER = 16 << 20
 # SQLite looks at the clock after so many of its steps.
-STEPS = 20_000
+STEPS = 1000
 # Of an execution object without its outputs, and those as JSON.
 Made = Callable[[dict[str, Any], str], bytes]
 

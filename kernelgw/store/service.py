@@ -60,6 +60,7 @@ class Store:
         self._first: Head = {"op": "open", **options}
         self._environ = {"LANG": "C.UTF-8"} | {k: v for k, v in environ.items() if k.startswith(PASSED_ON)}
         self._changed: set[str] = set()
+        self._read: dict[str, int] = {}
         self._telling: asyncio.TimerHandle | None = None
         self._asked: dict[int, asyncio.Future[tuple[Head, bytes]]] = {}
         self._link: _Link | None = None
@@ -88,10 +89,15 @@ class Store:
         if self._telling is None:
             self._telling = asyncio.get_running_loop().call_later(TELL_S, self._tell)
 
+    def read_to(self, session_id: str) -> int:
+        """The first event of the journal's file that the indexer has come to."""
+        return self._read.get(session_id, 0)
+
     def forget(self, session_id: str, created_at: str) -> asyncio.Future[bool]:
         """Deletes what is stored of it, before anything of a later session with that id is read. The result says
         whether it is gone, from the disk too; else it goes as soon as that is possible."""
         self._changed.discard(session_id)
+        self._read.pop(session_id, None)
         said = {"id": session_id, "created_at": created_at}
         # Said now, and not when the task comes to it.
         return asyncio.ensure_future(self._forget(said, self._say("forget", **said)))
@@ -117,7 +123,8 @@ class Store:
         return None if "missing" in head else Found(data, *head["seqs"])
 
     def view(self) -> dict[str, Any]:
-        """For whoever asks how it is: `level` once everything is stored that was told."""
+        """For whoever asks how it is: `level` once everything is stored that was told. `reason` may name a database's
+        host, and is not for strangers."""
         trouble = self._state["trouble"] if self._link else "The indexer is being started."
         behind = bool(self._changed) or self._state["level"] < self._round
         state = "unavailable" if trouble else "behind" if behind else "level"
@@ -186,6 +193,8 @@ class Store:
             self._state = head["state"]
         elif "taken" in head:
             self._taken = head["taken"]
+        elif "read" in head:
+            self._read |= head["read"]
         elif (future := self._asked.pop(head["n"], None)) is not None and not future.done():
             future.set_result((head, data))
 
