@@ -14,6 +14,7 @@ from .kernel.fences import raise_fences
 from .kernel.launcher import Launcher
 from .sessions.registry import Registry
 from .settings import Settings
+from .store.options import open_store
 
 
 def create_app(settings: Settings) -> Guard:
@@ -25,7 +26,7 @@ def create_app(settings: Settings) -> Guard:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        registry = Registry(settings, Launcher(settings.data_dir, fences))
+        registry = Registry(settings, Launcher(settings.data_dir, fences), open_store(settings))
         app.state.registry = registry
         try:
             await registry.open()

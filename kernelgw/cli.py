@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .errors import GatewayError
 from .settings import OWN_TOKEN, BadSetting, Settings, load
+from .store.options import has_password
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,6 +81,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 def _given(arguments: argparse.Namespace) -> Settings:
     given = {option.name: getattr(arguments, option.name) for option in dataclasses.fields(Settings)}
+    if given["store"] and has_password(given["store"]):
+        raise BadSetting("all can read a password on the command line: give the store by KERNELGW_STORE or --config")
     return load(given, os.environ, arguments.config)
 
 

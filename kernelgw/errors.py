@@ -20,6 +20,7 @@
     ├── NetworkNotAllowed     403  the operator does not let sessions have this much network
     ├── HouseFull             503  no room for another session now; Retry-After says when to ask again
     ├── DiskFull              507  the host's disk has no room for another session
+    ├── StoreUnavailable      503  older executions cannot be read now; sessions go on
     ├── GatewayStopping       503  what was asked for goes on, and can be asked for again
     ├── KernelDidNotStart     503
     ├── EnvironmentNotBuilt   503
@@ -163,6 +164,12 @@ class DiskFull(GatewayError):
     code = "disk_full"
     status = 507
     hint = "End sessions, ask for a smaller workspace_bytes, or make room on the disk of the data directory."
+
+
+class StoreUnavailable(GatewayError):
+    code = "store_unavailable"
+    status = 503
+    hint = "Ask again a little later; what runs goes on, and is kept. The gateway's log says more."
 
 
 class GatewayStopping(GatewayError):

@@ -103,6 +103,14 @@ class Settings:
         "where sessions are kept: disk (they outlive the gateway), or memory (nothing is written of them)",
         choices=("disk", "memory"),
     )
+    store: str = _option(
+        "sqlite",
+        "where history is stored: sqlite (in the data directory), none, or postgresql+psycopg://… (with a password: by "
+        "environment or file)",
+    )
+    history_bytes: int = _option(
+        128 << 20, "history stored of one session; beyond it the oldest executions go", least=1 << 16
+    )
     retention_s: float = _option(
         30 * 86400.0,
         "a session without a kernel that nobody used for longer is deleted, files and history; 0 for never",

@@ -93,11 +93,13 @@ system_packages() {
 }
 
 # What tests need of the system itself, not of whatever comes first in PATH: libseccomp's own binding, with which the
-# system call filters are built again, and a Node and an npm that sessions can reach.
+# system call filters are built again, a Node and an npm that sessions can reach, and PostgreSQL as another store.
 missing_in_system() {
   /usr/bin/python3 -I -c 'import seccomp' 2>/dev/null || printf 'python3-seccomp '
   [[ -x /usr/bin/node || -x /usr/local/bin/node ]] || printf 'nodejs '
   [[ -x /usr/bin/npm || -x /usr/local/bin/npm ]] || printf 'npm '
+  # Debian keeps its server out of PATH. Others go without: the tests that want it say so.
+  ((EUID)) || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || printf 'postgresql '
 }
 
 # Python ---------------------------------------------------------------------------------------------------------

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from ..errors import ExecutionNotFound
 from ..sessions.execution import Execution
+from ..sessions.older import find, revived
 from ..sessions.session import Session
+from ..store.service import Found
 from .deps import House
 from .models import ExecutionBody, InputBody
 from .problems import JSON
@@ -60,8 +63,8 @@ def _leaver(session: Session, execution: Execution) -> Any:
 
 @router.get(f"{PREFIX}/{{execution_id}}", summary="The execution as it stands")
 async def get_execution(session_id: str, execution_id: str, house: House) -> Response:
-    _, execution = _find(house, session_id, execution_id)
-    return JSON(execution.as_json())
+    found = await find(house.store, house.get(session_id), execution_id)
+    return JSON(orjson.Fragment(found.item) if isinstance(found, Found) else found.as_json())
 
 
 @router.get(f"{PREFIX}/{{execution_id}}/events", summary="Its events, as SSE; resumable")
@@ -72,20 +75,16 @@ async def get_events(
     last_event_id: Annotated[str | None, Header()] = None,
     after: Annotated[int | None, Query(ge=0, description="the same as Last-Event-ID")] = None,
 ) -> Response:
-    session, execution = _find(house, session_id, execution_id)
+    session = house.get(session_id)
+    found = await find(house.store, session, execution_id)
+    execution = revived(found) if isinstance(found, Found) else found
     return EventStream(execution_events(session.log, execution, resume_after(last_event_id, after) or 0))
 
 
 @router.post(f"{PREFIX}/{{execution_id}}/input", status_code=202, summary="Answer input()")
 async def post_input(session_id: str, execution_id: str, body: InputBody, house: House) -> Response:
-    session, execution = _find(house, session_id, execution_id)
+    session = house.get(session_id)
+    if (execution := session.executions.get(execution_id)) is None:
+        raise ExecutionNotFound(f"There is no execution {execution_id[:200]!r} in session {session_id!r}.")
     session.answer_input(execution, body.value)
     return JSON(execution.summary(), 202)
-
-
-def _find(house: Any, session_id: str, execution_id: str) -> tuple[Session, Execution]:
-    session = house.get(session_id)
-    execution = session.executions.get(execution_id)
-    if execution is None:
-        raise ExecutionNotFound(f"There is no execution {execution_id[:200]!r} in session {session_id!r}.")
-    return session, execution

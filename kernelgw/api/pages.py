@@ -74,4 +74,6 @@ async def readyz(house: House) -> Response:
     ready, size = house.warm()
     # A full house, or a full disk, has no room for warm kernels and is ready all the same.
     status = "ready" if ready >= size or not house.has_room else "starting"
-    return JSON({"status": status, "pool": {"ready": ready, "size": size}}, 200 if status == "ready" else 503)
+    store = house.store.view()["state"] if house.store is not None else None
+    content = {"status": status, "pool": {"ready": ready, "size": size}, "store": store}
+    return JSON(content, 200 if status == "ready" else 503)

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Query, Response
 
 from ..errors import BadRequest
-from ..sessions.history import page
-from ..sessions.notebook import notebook, parts
+from ..sessions.notebook import notebook
+from ..sessions.older import cells_of, pages
 from ..sessions.replay import replay
 from ..sessions.view import view
 from .deps import House
@@ -42,10 +42,10 @@ async def get_session(session_id: str, house: House) -> Response:
     return JSON(view(house.get(session_id)))
 
 
-@router.delete("/v1/sessions/{session_id}", status_code=204, summary="End; its files go too")
+@router.delete("/v1/sessions/{session_id}", status_code=204, summary="End; its files and its history go too")
 async def delete_session(session_id: str, house: House) -> Response:
-    await house.delete(session_id)
-    return Response(status_code=204)
+    """202 when the store cannot be used now: the session is gone, and what is stored of it goes as soon as it can."""
+    return Response(status_code=204 if await house.delete(session_id) else 202)
 
 
 @router.post("/v1/sessions/{session_id}/interrupt", status_code=202, summary="Stop what runs and what waits")
@@ -82,8 +82,8 @@ async def history(
     before: Annotated[str | None, Query(description="an execution's id: only what came before it")] = None,
     search: Annotated[str | None, Query(max_length=1000, description="text in code, output or error")] = None,
 ) -> Response:
-    found, more = await page(house.get(session_id).executions, limit, before, search)
-    return JSON({"executions": [execution.as_json() for execution in found], "more": more})
+    found, more = await pages(house.store, house.get(session_id), limit, before, search or "")
+    return JSON({"executions": found, "more": more})
 
 
 @router.post("/v1/sessions/{session_id}/replay", summary="Its successful cells in a fresh kernel, and what differs")
@@ -94,8 +94,7 @@ async def post_replay(session_id: str, house: House, body: Annotated[ReplayBody 
 @router.get("/v1/sessions/{session_id}/notebook", summary="The session as a notebook (nbformat 4.5)")
 async def get_notebook(session_id: str, house: House) -> Response:
     session = house.get(session_id)
-    contents = await session.artifacts.contents(parts(session.executions.values()))
-    content = notebook(session.id, session.plan.language, session.executions.values(), contents)
+    content = notebook(session.id, session.plan.language, await cells_of(house.store, session))
     # Opened by whoever saves it, never by the browser that asked.
     headers = {"Content-Disposition": f'attachment; filename="{session.id}.ipynb"'}
     return JSON(content, headers=headers, media_type="application/x-ipynb+json")

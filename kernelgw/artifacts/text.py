@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future
 
+from .contents import Contents, Writer
 from .reading import NotKept
-from .store import Store, Writer
 
 # So much is written in one go, and so much may wait for a disk that is slow.
 PIECE = 1 << 20
@@ -17,7 +17,7 @@ class FullText:
     """`most`: bytes; what comes after is left out, and the text says so at its end. `add` may be called in one thread
     only."""
 
-    def __init__(self, store: Store, most: int) -> None:
+    def __init__(self, store: Contents, most: int) -> None:
         self._store = store
         self._most = most
         self._writer: Writer | None = None

@@ -9,6 +9,7 @@ mark is that of the kernel's last message all of whose events stand before it.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from .event import GAP, Event
 SUFFIX = ".events"
 # Of all that a session may keep, the share of one file: so much goes at once when the oldest has to.
 SHARES = 8
+# So many times as much is kept for somebody who reads it later.
+HELD = 4
 LEAST_FILE = 64 << 10
 # So far apart are the places in a file that are known by number.
 STRIDE = 64 << 10
@@ -59,6 +62,10 @@ class Journal:
         self.heading = heading
         # The kernel's last message that has been dealt with.
         self.taken = 0
+        # Called each time that something was written.
+        self.flushed: Callable[[], None] = lambda: None
+        # How far somebody else has read who is to miss nothing: the files before the one that begins with this event.
+        self.followed: Callable[[], float] = lambda: math.inf
         self._most_of_file = max(LEAST_FILE, limit // SHARES)
         self._limit = limit
         self._files: list[_File] = []
@@ -101,8 +108,13 @@ class Journal:
         file.size += len(data)
         self._pending.clear()
         self._lost_from = 0
-        while len(self._files) > 1 and self.size > self._limit:
+        self.flushed()
+        while len(self._files) > 1 and self.size > self._limit and self._may_go():
             (self.folder / self._files.pop(0).name).unlink(missing_ok=True)
+
+    def _may_go(self) -> bool:
+        """Whether the oldest file is wanted no more, or can be waited for no longer."""
+        return self._files[1].first <= self.followed() or self.size > HELD * self._limit
 
     def forget(self, most_bytes: int) -> None:
         """Of what waits to be written keeps the newest, and an event that tells of the others."""
@@ -156,9 +168,9 @@ class Journal:
         found: list[Event] = []
         for file in self._files[max(at, 0) :]:
             for block in _blocks(self.folder / file.name, file.start_of(after + 1), most_bytes):
-                content = None if block.startswith(b":") else _content(block)
-                if isinstance(content, tuple) and content[1] is not None and content[0] > after:
-                    found.append(content[1])
+                item = None if block.startswith(b":") else content(block)
+                if isinstance(item, tuple) and item[1] is not None and item[0] > after:
+                    found.append(item[1])
                     most_bytes -= len(block)
                     if most_bytes <= 0:
                         return found
@@ -181,8 +193,8 @@ class Journal:
         """The first note of what is kept."""
         path = min(self.folder.glob(f"*{SUFFIX}"), default=None)
         for block in _blocks(path, 0, STRIDE) if path else ():
-            if isinstance(content := _content(block), dict):
-                return content
+            if isinstance(item := content(block), dict):
+                return item
         return None
 
     def load(self, skipped: bytes = b"") -> Iterator[Event | dict[str, Any]]:
@@ -191,20 +203,20 @@ class Journal:
         names = sorted(path.name for path in self.folder.glob(f"*{SUFFIX}"))
         self._files = [_File(int(name[: -len(SUFFIX)]), name) for name in names]
         for file in self._files:
-            data = _whole(self.folder / file.name)
+            data = marked((self.folder / file.name).read_bytes())
             file.size = len(data)
             offset = 0
             for block in data.split(END)[:-1]:
-                content = _content(block, skipped)
-                if isinstance(content, tuple):
-                    self._next = content[0] + 1
-                    file.place(content[0], offset)
-                    if content[1] is not None:
-                        yield content[1]
-                elif isinstance(content, int):
-                    self.taken = content
-                elif content is not None:
-                    yield content
+                item = content(block, skipped)
+                if isinstance(item, tuple):
+                    self._next = item[0] + 1
+                    file.place(item[0], offset)
+                    if item[1] is not None:
+                        yield item[1]
+                elif isinstance(item, int):
+                    self.taken = item
+                elif item is not None:
+                    yield item
                 offset += len(block) + len(END)
         if self._files:
             last = self._files[-1]
@@ -235,9 +247,8 @@ def _mark(number: int) -> bytes:
     return b": %d" % number + END
 
 
-def _whole(path: Path) -> bytes:
+def marked(data: bytes) -> bytes:
     """Up to the last mark."""
-    data = path.read_bytes()
     stop = len(data)
     while (stop := data.rfind(END, 0, stop + 1)) >= 0:
         before = data.rfind(END, 0, stop)
@@ -262,7 +273,7 @@ def _blocks(path: Path, offset: int, size: int) -> Iterator[bytes]:
             yield from whole
 
 
-def _content(block: bytes, skipped: bytes = b"") -> tuple[int, Event | None] | dict[str, Any] | int | None:
+def content(block: bytes, skipped: bytes = b"") -> tuple[int, Event | None] | dict[str, Any] | int | None:
     """An event's seq with the event, unless its type begins with `skipped`; a note; the number of a mark; None for what
     cannot be read, as a broken disk may leave it."""
     try:

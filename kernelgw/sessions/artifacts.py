@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import kinds, reading, text
+from ..artifacts.contents import Contents, Drawer, charge
 from ..artifacts.reading import NotKept
-from ..artifacts.store import Drawer, Store, charge
 from ..errors import ArtifactNotFound
 from ..events.log import EventLog
 from ..events.translate import Happening, weight
@@ -307,7 +307,7 @@ class Artifacts:
             await asyncio.wait(self._running)
 
 
-def _write(store: Store, links: int, content: Iterator[bytes]) -> tuple[str, int]:
+def _write(store: Contents, links: int, content: Iterator[bytes]) -> tuple[str, int]:
     try:
         writer = store.writer()
         try:
@@ -330,7 +330,7 @@ def _read_all(folder: Path, ids: Iterable[str]) -> dict[str, bytes]:
     return found
 
 
-def _write_file(store: Store, links: int, root: int, path: str, most: int) -> tuple[str, int]:
+def _write_file(store: Contents, links: int, root: int, path: str, most: int) -> tuple[str, int]:
     try:
         file = reading.open_file(root, path, most)
     except BaseException:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,10 @@ class History:
 
     def __init__(self, length: int, size: int) -> None:
         self.executions: OrderedDict[str, Execution] = OrderedDict()
+        # Whether there were others once.
+        self.forgotten = False
+        # Told of each change to one that was completed before.
+        self.touched: Callable[[Execution], None] = lambda _: None
         self._length = length
         self._size = size
         self._kept = 0
@@ -31,6 +35,7 @@ class History:
         execution.outputs.changed = partial(self._changed, execution)
 
     def _changed(self, execution: Execution) -> None:
+        self.touched(execution)
         self._count(execution)
         self._forget_old()
 
@@ -46,12 +51,14 @@ class History:
             if not oldest.finished:
                 return
             del self.executions[oldest.id]
-            oldest.outputs.release()
+            self.forgotten = True
+            # Not `outputs`: of one that is just being read again, that would bring back what is to go.
+            oldest.kept_outputs.release()
             self._kept -= oldest.kept
 
 
 async def page(
-    executions: Mapping[str, Execution], limit: int, before: str | None, search: str | None
+    executions: Mapping[str, Execution], limit: int, before: str | None, search: str
 ) -> tuple[list[Execution], bool]:
     """The newest `limit` of those before an execution that have a text in them, oldest first; and whether there are
     more. Raises ExecutionNotFound."""
@@ -72,12 +79,21 @@ async def page(
 
 
 def _has(execution: Execution, text: str) -> bool:
-    error = execution.error or {}
-    if text in execution.code.casefold() or text in f"{error.get('name')}: {error.get('value')}".casefold():
-        return True
-    return any(text in piece.casefold() for output in execution.outputs.as_json() for piece in _texts(output))
+    return any(text in piece.casefold() for piece in texts(execution.as_json()))
 
 
-def _texts(output: dict[str, Any]) -> list[str]:
-    values = [output.get("text"), output.get("evalue"), *output.get("data", {}).values()]
-    return [value for value in values if isinstance(value, str)]
+def texts(execution: Mapping[str, Any]) -> Iterator[str]:
+    """All that a search looks through, of an execution object."""
+    yield execution["code"]
+    if error := execution["error"]:
+        yield f"{error.get('name')}: {error.get('value')}"
+    for output in execution["outputs"]:
+        shown = {kind: value for kind, value in output.get("data", {}).items() if not _is_picture(kind)}
+        for value in (output.get("text"), output.get("evalue"), *shown.values()):
+            if isinstance(value, str):
+                yield value
+
+
+def _is_picture(kind: str) -> bool:
+    """In base64, which nobody reads, and in which any short word may turn up."""
+    return kind.startswith(("image/", "audio/", "video/", "font/")) and kind != "image/svg+xml"

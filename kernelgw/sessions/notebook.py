@@ -7,17 +7,15 @@ from types import MappingProxyType
 from typing import Any
 
 from ..artifacts import kinds
-from .execution import Execution
+
+JSON = dict[str, Any]
 
 # By the name that Jupyter knows the language by; the kernel that a notebook is opened with is the reader's choice.
 KERNELS = MappingProxyType({"python": ("python3", "Python 3", ".py")})
 
 
-def notebook(
-    session_id: str, language: str, executions: Iterable[Execution], contents: Mapping[str, bytes]
-) -> dict[str, Any]:
-    """`executions`: oldest first; those that have not begun are left out. `contents`: of the artifacts that `parts`
-    names, by id; of one that is not among them only a line of text tells."""
+def notebook(session_id: str, language: str, cells: Iterable[Any]) -> dict[str, Any]:
+    """`cells`: oldest first."""
     name, title, extension = KERNELS.get(language, (language, language, ".txt"))
     return {
         "nbformat": 4,
@@ -27,20 +25,26 @@ def notebook(
             "language_info": {"name": language, "file_extension": extension},
             "kernelgw": {"session_id": session_id},
         },
-        "cells": [_cell(each, contents) for each in executions if each.first_seq and each.summary()["started_at"]],
+        "cells": [*cells],
     }
 
 
-def parts(executions: Iterable[Execution]) -> Iterator[dict[str, Any]]:
-    """The artifacts that are parts of outputs."""
+def parts(executions: Iterable[JSON]) -> Iterator[JSON]:
+    """The artifacts that are parts of outputs. `executions`: as callers see them."""
     for execution in executions:
-        for output in execution.outputs.as_json():
+        for output in execution["outputs"]:
             yield from output.get("artifacts", {}).values()
 
 
-def _cell(execution: Execution, contents: Mapping[str, bytes]) -> dict[str, Any]:
-    outputs = [_output(output, contents) for output in execution.outputs.as_json()]
-    error = execution.error
+def cells(executions: Iterable[JSON], contents: Mapping[str, bytes]) -> list[JSON]:
+    """Of those that have begun. `contents`: of the artifacts that `parts` names, by id; of one that is not among them
+    only a line of text tells."""
+    return [_cell(each, contents) for each in executions if each["started_at"]]
+
+
+def _cell(execution: JSON, contents: Mapping[str, bytes]) -> JSON:
+    outputs = [_output(output, contents) for output in execution["outputs"]]
+    error = execution["error"]
     shown = any(output["output_type"] == "error" for output in outputs)
     if error is not None and not shown:
         # Of a kernel that died, or a cell that was stopped: no output tells of it.
@@ -53,11 +57,11 @@ def _cell(execution: Execution, contents: Mapping[str, bytes]) -> dict[str, Any]
             }
         )
     return {
-        "id": execution.id,
+        "id": execution["id"],
         "cell_type": "code",
-        "execution_count": execution.execution_count,
-        "metadata": {"kernelgw": {"status": execution.status.value, "started_at": execution.summary()["started_at"]}},
-        "source": execution.code,
+        "execution_count": execution["execution_count"],
+        "metadata": {"kernelgw": {"status": execution["status"], "started_at": execution["started_at"]}},
+        "source": execution["code"],
         "outputs": outputs,
     }
 

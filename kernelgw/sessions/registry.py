@@ -31,6 +31,7 @@ from ..kernel.launcher import Launcher, Terms
 from ..sandbox.policy import Limits
 from ..sandbox.workspaces import Workspace
 from ..settings import Settings
+from ..store.service import Store
 from .artifacts import Allowance
 from .execution import Execution
 from .lifecycle import State
@@ -52,13 +53,15 @@ log = logging.getLogger("kernelgw.sessions")
 class Registry:
     """Also the source of kernels for its sessions."""
 
-    def __init__(self, settings: Settings, launcher: Launcher) -> None:
+    def __init__(self, settings: Settings, launcher: Launcher, store: Store | None = None) -> None:
         self.settings = settings
         self.launcher = launcher
+        # Of older executions than sessions keep themselves; None where there is none.
+        self.store = store
         self.sessions: dict[str, Session] = {}
         self._pools: dict[str, Pool] = {}
         self._starting = asyncio.Semaphore(settings.max_starting)
-        self._shelf = Shelf(settings.data_dir, settings.keep == "disk", settings.free_bytes)
+        self._shelf = Shelf(settings.data_dir, settings.keep == "disk", store, settings.free_bytes)
         self._keep = False
         self._culler: asyncio.Task[None] | None = None
 
@@ -73,6 +76,8 @@ class Registry:
         await self.launcher.server(pool.environment)
         if self.launcher.fences.sandboxed:
             await check.require(self.launcher, pool.environment, pool.terms, self.settings.port)
+        if self.store is not None:
+            await self.store.open()
         for session in self.sessions.values():
             session.resume()
         pool.refill()
@@ -86,6 +91,8 @@ class Registry:
         await self.leave_all(self._keep)
         await self.launcher.stop(self._keep)
         self._shelf.close()
+        if self.store is not None:
+            await self.store.close()
 
     async def leave_all(self, keep: bool = False) -> None:
         """Before the gateway ends: streams end, so that readers leave by themselves. The sessions stay. `keep`: their
@@ -191,15 +198,18 @@ class Registry:
         if language is not None and language not in LANGUAGES:
             raise UnknownLanguage(f"There is no language {language[:200]!r} here.", languages=list(LANGUAGES))
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str) -> bool:
+        """Returns whether all of it is gone: from a store that cannot be used now it goes later."""
         session = self.get(name)
         # First, so that nobody else ends it too, and the id is free for a new one at once.
         del self.sessions[name]
         self._shelf.put_away(session.log.journal)
+        forgotten = self.store.forget(name, session.created_at.isoformat()) if self.store is not None else None
         await session.end()
         if session.workspace is not None:
             await self.launcher.remove_workspace(session.workspace)
         await self._shelf.remove(session.log.journal, session.artifacts.folder)
+        return forgotten is None or await forgotten
 
     def execute(
         self, session: Session, code: str, language: str | None, timeout_s: float | None, stdin: bool

@@ -7,7 +7,8 @@ import uuid
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from .execution import Execution, Status
+from .execution import Status
+from .older import everything
 from .session import Session
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ LONGEST_NAME = 100
 async def replay(house: Registry, session: Session, keep: bool) -> dict[str, Any]:
     """Runs them one after the other, also after one that fails this time. `keep`: whether the session in which they ran
     is to stay. Raises GatewayError when there is no room for it."""
-    cells = [each for each in session.executions.values() if each.status is Status.COMPLETED]
+    cells = [each for each in await everything(house.store, session) if each["status"] == Status.COMPLETED.value]
+    deadlines = {each.id: each.timeout_s for each in session.executions.values()}
     name = f"{session.id[:LONGEST_NAME]}.replay-{uuid.uuid4().hex[:8]}"
     again, _ = house.get_or_create(name, session.plan.wishes)
     try:
-        found = [await _run_again(house, again, cell) for cell in cells]
+        found = [await _run_again(house, again, cell, deadlines.get(cell["id"])) for cell in cells]
     finally:
         if not keep and name in house.sessions:
             await house.delete(name)
@@ -41,15 +43,15 @@ async def replay(house: Registry, session: Session, keep: bool) -> dict[str, Any
     }
 
 
-async def _run_again(house: Registry, again: Session, cell: Execution) -> dict[str, Any]:
-    execution = house.execute(again, cell.code, cell.language, cell.timeout_s, stdin=False)
+async def _run_again(house: Registry, again: Session, cell: dict[str, Any], timeout_s: float | None) -> dict[str, Any]:
+    execution = house.execute(again, cell["code"], cell["language"], timeout_s, stdin=False)
     await execution.done()
-    differences = [*_differences(cell.outputs.as_json(), execution.outputs.as_json())]
+    differences = [*_differences(cell["outputs"], execution.outputs.as_json())]
     same = execution.status is Status.COMPLETED and not differences
     return {
-        "execution_id": cell.id,
+        "execution_id": cell["id"],
         "replay_execution_id": execution.id,
-        "code": cell.code,
+        "code": cell["code"],
         "status": execution.status.value,
         "error": execution.error,
         "same": same,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +24,8 @@ log = logging.getLogger("kernelgw.session")
 
 
 class Restored:
-    """The state that a session had, as far as it goes by what was told."""
+    """The state that a session had, as far as it goes by what was told: `replay` takes all of it, or `take` piece by
+    piece."""
 
     def __init__(
         self,
@@ -49,21 +51,27 @@ class Restored:
         self._history = history
         self._recorder = recorder
         self._artifacts = artifacts
-        self._output_bytes = output_bytes
+        self.output_bytes = output_bytes
+        # Of an execution that is told of; see `Execution`.
+        self.recall: Callable[[], None] | None = self._recall
 
     def replay(self) -> None:
         assert self._log.journal is not None
         for item in self._log.journal.load(skipped=OUTPUTS):
-            try:
-                if isinstance(item, Event):
-                    self._event(item)
-                else:
-                    self._note(item)
-            except (KeyError, TypeError, ValueError) as error:
-                # Written by another version; the rest is still worth having.
-                log.warning("session %s: skipped a part of its journal: %s", self._session_id, error)
+            self.take(item)
         self._log.restored()
         self._last = self._log.last
+        self._history.forgotten |= self._log.first > 1
+
+    def take(self, item: Event | notes.Note) -> None:
+        try:
+            if isinstance(item, Event):
+                self._event(item)
+            else:
+                self._note(item)
+        except (KeyError, TypeError, ValueError) as error:
+            # Written by another version; the rest is still worth having.
+            log.warning("session %s: skipped a part of its journal: %s", self._session_id, error)
 
     def _recall(self) -> None:
         """Outputs of all executions, since one may change those of another: once, and only when somebody looks."""
@@ -71,15 +79,23 @@ class Restored:
         for execution in executions:
             execution.recall = None
         for event in self._log.each(self._last):
-            data = event.data
-            whose = self._history.executions.get(event.execution_id or data.get("late_execution_id") or "")
-            if event.type.startswith(OUTPUT) and whose is not None:
-                self._recorder.apply(event.seq, whose, Happening(event.type, data, event.size))
-            elif event.type == "session.state" and data["state"] == State.DEAD.value:
-                self._recorder.forget_displays()
+            self.show(event)
         for execution in executions:
             if execution.finished:
                 self._history.completed(execution)
+
+    def show(self, event: Event) -> Execution | None:
+        """What an event does to outputs. Returns whose it is, if it is an output."""
+        whose = self.whose(event)
+        if event.type.startswith(OUTPUT):
+            self._recorder.apply(event.seq, whose, Happening(event.type, event.data, event.size))
+            return whose
+        if event.type == "session.state" and event.data.get("state") == State.DEAD.value:
+            self._recorder.forget_displays()
+        return None
+
+    def whose(self, event: Event) -> Execution | None:
+        return self._history.executions.get(event.execution_id or event.data.get("late_execution_id") or "")
 
     def _note(self, note: notes.Note) -> None:
         if "session" in note:
@@ -128,8 +144,8 @@ class Restored:
             execution.lasted(note["duration_s"])
 
     def _add(self, note: notes.Note) -> Execution:
-        execution = notes.execution_of(self._session_id, note, self._output_bytes)
-        execution.recall = self._recall
+        execution = notes.execution_of(self._session_id, note, self.output_bytes)
+        execution.recall = self.recall
         self._history.add(execution)
         self.queue.append(execution)
         return execution
@@ -143,7 +159,7 @@ class Restored:
 
     def _event(self, event: Event) -> None:
         data = event.data
-        execution = self._history.executions.get(event.execution_id or data.get("late_execution_id") or "")
+        execution = self.whose(event)
         if event.type == "session.state":
             # Of an execution: that it begins without what earlier ones had left.
             self._lost_told = event.seq if event.execution_id else 0

@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from ..artifacts.store import Drawer
+from ..artifacts.contents import Drawer
 from ..errors import DiskFull, GatewayError, NotWaitingForInput, SessionNotFound
 from ..events.journal import Journal
 from ..events.log import EventLog
@@ -56,7 +56,7 @@ class Session:
         self.reason: str | None = None
         self.workspace: Workspace | None = None
         self.log = EventLog(plan.log_bytes, journal)
-        self._history = History(plan.history_length, HISTORY_SHARE * plan.output_bytes)
+        self.history = self._history = History(plan.history_length, HISTORY_SHARE * plan.output_bytes)
         self.executions = self._history.executions
         self.created_at = datetime.now(UTC)
         self.active_at = time.monotonic()

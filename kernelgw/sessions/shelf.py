@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..artifacts.store import Drawer, Store
+from ..artifacts.contents import Contents, Drawer
 from ..events.journal import Journal
 from ..settings import BadSetting
+from ..store.service import Store
 
 # No id begins with it.
 GONE = "~"
@@ -23,10 +24,11 @@ ARTIFACTS = "artifacts"
 class Shelf:
     """`kept`: False for sessions that end with the gateway, of which nothing is written."""
 
-    def __init__(self, data_dir: Path, kept: bool, free_bytes: int = 0) -> None:
+    def __init__(self, data_dir: Path, kept: bool, store: Store | None = None, free_bytes: int = 0) -> None:
         self.folder = data_dir / "sessions"
         self.kept = kept
-        self.artifacts = Store(data_dir / "artifacts", free_bytes)
+        self.artifacts = Contents(data_dir / "artifacts", free_bytes)
+        self._store = store
 
     def prepare(self) -> None:
         """Raises BadSetting rather than forget what was to be kept."""
@@ -57,7 +59,13 @@ class Shelf:
 
     def journal(self, session_id: str, limit: int) -> Journal | None:
         """Of a session that is new or was found; nothing is on disk before it is written to."""
-        return Journal(self.folder / session_id, limit) if self.kept else None
+        if not self.kept:
+            return None
+        journal = Journal(self.folder / session_id, limit)
+        if self._store is not None:
+            journal.flushed = partial(self._store.changed, session_id)
+            journal.followed = partial(self._store.read_to, session_id)
+        return journal
 
     def found(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each session that an earlier gateway left, and how its journal begins."""

@@ -23,6 +23,8 @@ def make_system(name: str) -> System:
             return Gateway(name, pool_size=0)
         case "kernelgw_memory":
             return Gateway(name, keep="memory")
+        case "kernelgw_storeless":
+            return Gateway(name, store="none")
         case "kernelgw_bare":
             return Gateway(name, isolation="none")
         case "kernelgw_bare_cold":

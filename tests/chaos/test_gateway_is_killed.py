@@ -12,6 +12,7 @@ import pytest
 from tests.live import proc
 from tests.live.client import Event, Session, text
 from tests.live.gateway import Gateway
+from tests.live.stored import Place, wait_level, wholly
 
 from .readers import Reader
 
@@ -78,6 +79,10 @@ def test_fifty_times_while_ten_sessions_work(gateway: Gateway) -> None:
             reader.wait(completed, "end")
             reader.leave()
             _check(Session(client, reader.session), reader)
+        wait_level(gateway)
+        with Place(gateway.data_dir).stored() as stored:
+            for name in names:
+                assert stored.executions(name) == wholly(Session(client, name), 100)
         for name in names:
             Session(client, name).delete()
         gateway.wait_ready()

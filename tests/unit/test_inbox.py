@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kernelgw.artifacts.store import Drawer, Store
+from kernelgw.artifacts.contents import Contents, Drawer
 from kernelgw.environments import Environment
 from kernelgw.kernel.exits import GATEWAY_GONE
 from kernelgw.kernel.forkserver import ForkServer
@@ -53,7 +53,7 @@ async def kernel(tmp_path: Path) -> AsyncIterator[Kernel]:
 
 @pytest.fixture
 async def session(tmp_path: Path, kernel: Kernel) -> AsyncIterator[Session]:
-    store = Store(tmp_path / "store")
+    store = Contents(tmp_path / "store")
     store.prepare()
     plan = Plan(
         "python", "none", artifacts=Allowance(session=100_000, largest=50_000, inline=1000), output_bytes=10_000

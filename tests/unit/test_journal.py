@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from kernelgw.events.event import Event
-from kernelgw.events.journal import LEAST_FILE, Journal
+from kernelgw.events.journal import HELD, LEAST_FILE, Journal
 from kernelgw.events.log import RECENT_BYTES, EventLog
 
 
@@ -119,6 +119,28 @@ def test_old_files_go_and_new_ones_begin_with_what_must_not(tmp_path: Path) -> N
     items = list(again.load())
     assert items[0] == {"session": "s"}
     assert [item.seq for item in items if isinstance(item, Event)] == list(range(journal.first, 2001))
+
+
+def test_an_old_file_waits_for_whoever_reads_later_though_not_for_ever(tmp_path: Path) -> None:
+    limit = 8 * LEAST_FILE
+    journal = Journal(tmp_path, limit)
+    come_to = 0
+    journal.followed = lambda: come_to
+
+    def write(first: int, count: int) -> None:
+        for seq in range(first, first + count):
+            journal.append(*event(seq, 1000))
+            journal.flush()
+
+    write(1, 1500)
+    assert journal.first == 1
+    assert journal.size > 2 * limit
+    come_to = sorted(int(path.stem) for path in tmp_path.iterdir())[3]
+    write(1501, 1)
+    assert journal.first == come_to
+    write(1502, 8000)
+    assert journal.first > come_to
+    assert journal.size < (HELD + 1) * limit
 
 
 @pytest.mark.parametrize("most", [1, 5000, 1 << 30])

@@ -17,7 +17,7 @@ LAYERS = (
     ("cli",),
     ("server", "run", "lab"),
     ("operate",),
-    ("app",),
+    ("app", "indexer"),
     ("api", "jupyter", "compat", "mcp"),
     ("sessions",),
     ("doctor",),

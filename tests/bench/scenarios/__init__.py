@@ -15,6 +15,7 @@ ALL: tuple[Scenario, ...] = (
     memory.IDLE_PSS,
     ends.KILL_REASON,
     durability.JOURNAL_CELL,
+    durability.STORE_CELL,
     durability.RESUME_100K,
     isolation.COLD,
     isolation.CELL,

@@ -10,7 +10,8 @@ from tests.bench.scenarios.turns import in_turn, percent_more
 from tests.bench.systems.base import WrongResult
 from tests.bench.systems.gateway import GatewaySession
 
-NAMES = ("kernelgw", "kernelgw_memory")
+WITHOUT_JOURNAL = ("kernelgw", "kernelgw_memory")
+WITHOUT_STORE = ("kernelgw", "kernelgw_storeless")
 EVENTS = 100_000
 TELL = """
 kernel = get_ipython().kernel
@@ -20,14 +21,15 @@ for number in range({count}):
 """
 
 
-def journal_cell(lab: Lab, record: Record) -> None:
+def cell_beside_cell(names: tuple[str, str], lab: Lab, record: Record) -> None:
+    """How much more the first system takes for a trivial cell than the second."""
     for _ in range(lab.pick(6, 1)):
-        with lab.sessions(record, list(NAMES)) as sessions:
+        with lab.sessions(record, list(names)) as sessions:
             for session in sessions.values():
                 for number in range(WARM_UP):
                     timed_cell(session, number)
-            rows = in_turn(lab.pick(300, 10), [partial(timed_cell, sessions[name], 1) for name in NAMES])
-            record.add(OURS, *(percent_more(ours, memory) for ours, memory in rows))
+            rows = in_turn(lab.pick(300, 10), [partial(timed_cell, sessions[name], 1) for name in names])
+            record.add(OURS, *(percent_more(ours, without) for ours, without in rows))
 
 
 def resume_100k(lab: Lab, record: Record) -> None:
@@ -61,7 +63,16 @@ JOURNAL_CELL = Scenario(
     unit="%",
     better="lower",
     target=Target(limit=5.0),
-    run=journal_cell,
+    run=partial(cell_beside_cell, WITHOUT_JOURNAL),
+)
+
+STORE_CELL = Scenario(
+    name="store_cell",
+    title="What storing history adds to a trivial cell",
+    unit="%",
+    better="lower",
+    target=Target(limit=5.0),
+    run=partial(cell_beside_cell, WITHOUT_STORE),
 )
 
 RESUME_100K = Scenario(

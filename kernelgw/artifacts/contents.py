@@ -23,7 +23,7 @@ from .reading import NotKept
 LEAST_CHARGE = 16 << 10
 
 
-class Store:
+class Contents:
     """`free_bytes`: of the disk, what is never taken. Every method may be called in any thread."""
 
     def __init__(self, folder: Path, free_bytes: int = 0) -> None:
@@ -87,14 +87,14 @@ class Store:
 class Drawer:
     """One session's place in a store. `where`: the folder of its links, which may be moved."""
 
-    store: Store
+    store: Contents
     where: Callable[[], Path]
 
 
 class Writer:
     """One content while it is written. `close` it in any case."""
 
-    def __init__(self, store: Store, path: Path) -> None:
+    def __init__(self, store: Contents, path: Path) -> None:
         self._store = store
         self._path = path
         self._hash = hashlib.sha256()

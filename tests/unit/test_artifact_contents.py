@@ -10,22 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from kernelgw.artifacts.contents import LEAST_CHARGE, Contents, charge
 from kernelgw.artifacts.reading import NotKept
-from kernelgw.artifacts.store import LEAST_CHARGE, Store, charge
 from kernelgw.artifacts.text import MOST_WAITING, PIECE, FullText
 
 Keep = Callable[[bytes, str], str]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "artifacts")
+def store(tmp_path: Path) -> Contents:
+    store = Contents(tmp_path / "artifacts")
     store.prepare()
     return store
 
 
 @pytest.fixture
-def keep(store: Store, tmp_path: Path) -> Keep:
+def keep(store: Contents, tmp_path: Path) -> Keep:
     """Content, kept for a session by that name; its digest."""
 
     def keep(content: bytes, session: str) -> str:
@@ -48,7 +48,7 @@ def files(path: Path) -> list[Path]:
     return sorted(each for each in path.rglob("*") if each.is_file())
 
 
-def test_it_is_named_by_what_is_in_it_and_nobody_else_may_read_it(store: Store, keep: Keep, tmp_path: Path) -> None:
+def test_it_is_named_by_what_is_in_it_and_nobody_else_may_read_it(store: Contents, keep: Keep, tmp_path: Path) -> None:
     digest = keep(b"content", "one")
     assert digest == hashlib.sha256(b"content").hexdigest()
     assert files(tmp_path) == [store.blob(digest), tmp_path / "one" / digest]
@@ -58,12 +58,12 @@ def test_it_is_named_by_what_is_in_it_and_nobody_else_may_read_it(store: Store, 
         assert path.parent.stat().st_mode & 0o777 == 0o700 or path.parent == tmp_path / "one"
 
 
-def test_the_same_again_takes_no_room(store: Store, keep: Keep, tmp_path: Path) -> None:
+def test_the_same_again_takes_no_room(store: Contents, keep: Keep, tmp_path: Path) -> None:
     assert keep(b"same", "one") == keep(b"same", "one") == keep(b"same", "other")
     assert len({path.stat().st_ino for path in files(tmp_path)}) == 1
 
 
-def test_it_goes_with_the_last_who_has_it(store: Store, keep: Keep, tmp_path: Path) -> None:
+def test_it_goes_with_the_last_who_has_it(store: Contents, keep: Keep, tmp_path: Path) -> None:
     digest = keep(b"both", "one")
     keep(b"both", "other")
     (tmp_path / "one" / digest).unlink()
@@ -75,21 +75,21 @@ def test_it_goes_with_the_last_who_has_it(store: Store, keep: Keep, tmp_path: Pa
 
 
 def test_a_sweep_finds_what_is_nobody_s_and_a_start_what_is_half_written(
-    store: Store, keep: Keep, tmp_path: Path
+    store: Contents, keep: Keep, tmp_path: Path
 ) -> None:
     digest = keep(b"kept", "one")
     lost = keep(b"lost", "one")
     (tmp_path / "one" / lost).unlink()
     half = store.writer()
     half.write(b"half")
-    again = Store(store.folder)
+    again = Contents(store.folder)
     again.prepare()
     again.sweep()
     assert files(tmp_path) == [store.blob(digest), tmp_path / "one" / digest]
     half.close()
 
 
-def test_one_whose_content_has_just_been_removed_keeps_its_own(store: Store, keep: Keep, tmp_path: Path) -> None:
+def test_one_whose_content_has_just_been_removed_keeps_its_own(store: Contents, keep: Keep, tmp_path: Path) -> None:
     digest = keep(b"x", "one")
     store.blob(digest).unlink()
     assert (tmp_path / "one" / digest).read_bytes() == b"x"
@@ -97,7 +97,7 @@ def test_one_whose_content_has_just_been_removed_keeps_its_own(store: Store, kee
     assert store.blob(digest).exists()
 
 
-def test_a_folder_that_is_moved_meanwhile_is_still_the_session_s(store: Store, tmp_path: Path) -> None:
+def test_a_folder_that_is_moved_meanwhile_is_still_the_session_s(store: Contents, tmp_path: Path) -> None:
     links = folder(tmp_path, "one")
     (tmp_path / "one").rename(tmp_path / "~gone")
     (tmp_path / "one").mkdir()
@@ -110,7 +110,7 @@ def test_a_folder_that_is_moved_meanwhile_is_still_the_session_s(store: Store, t
 
 
 def test_the_disk_is_not_filled_up(tmp_path: Path) -> None:
-    store = Store(tmp_path / "artifacts", free_bytes=1 << 62)
+    store = Contents(tmp_path / "artifacts", free_bytes=1 << 62)
     store.prepare()
     with pytest.raises(NotKept, match="no room"):
         store.check_room(1)
@@ -123,7 +123,7 @@ def test_a_small_one_counts_as_what_a_file_costs() -> None:
 # The whole text --------------------------------------------------------------------------------------------------
 
 
-def whole(store: Store, tmp_path: Path, *texts: str, most: int = 1 << 30) -> str:
+def whole(store: Contents, tmp_path: Path, *texts: str, most: int = 1 << 30) -> str:
     text = FullText(store, most)
     for each in texts:
         text.add(each)
@@ -134,7 +134,7 @@ def whole(store: Store, tmp_path: Path, *texts: str, most: int = 1 << 30) -> str
     return content.decode()
 
 
-def test_text_is_whole_and_in_order(store: Store, tmp_path: Path) -> None:
+def test_text_is_whole_and_in_order(store: Contents, tmp_path: Path) -> None:
     texts = [f"{number} ä\n" * 5000 for number in range(100)]
     assert whole(store, tmp_path, *texts) == "".join(texts)
     assert whole(store, tmp_path, "small") == "small"
@@ -142,12 +142,12 @@ def test_text_is_whole_and_in_order(store: Store, tmp_path: Path) -> None:
     assert whole(store, tmp_path) == ""
 
 
-def test_text_ends_where_it_has_to_and_says_so(store: Store, tmp_path: Path) -> None:
+def test_text_ends_where_it_has_to_and_says_so(store: Contents, tmp_path: Path) -> None:
     found = whole(store, tmp_path, "x" * PIECE, "y" * PIECE, "z", most=PIECE + 10)
     assert found == "x" * PIECE + "y" * 10 + f"\n[the text goes on here: {PIECE - 10 + 1:,} bytes more were left out]\n"
 
 
-def test_a_disk_that_cannot_keep_up_costs_a_part_that_is_told(store: Store, tmp_path: Path) -> None:
+def test_a_disk_that_cannot_keep_up_costs_a_part_that_is_told(store: Contents, tmp_path: Path) -> None:
     text = FullText(store, 1 << 30)
     slow = threading.Event()
     for _ in range(2):
@@ -160,7 +160,7 @@ def test_a_disk_that_cannot_keep_up_costs_a_part_that_is_told(store: Store, tmp_
     assert found.endswith(f"\n[{2 * PIECE:,} characters are missing here: the disk could not keep up]\n")
 
 
-def test_text_that_nobody_finishes_leaves_nothing(store: Store) -> None:
+def test_text_that_nobody_finishes_leaves_nothing(store: Contents) -> None:
     text = FullText(store, 1 << 30)
     text.add("x" * 2 * PIECE)
     text.abandon()

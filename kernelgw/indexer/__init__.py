@@ -1,0 +1,1 @@
+"""The process that reads journals into the store, and answers what the gateway asks about older executions."""
