@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,25 @@ def test_the_notebook_has_what_was_seen(session: Session) -> None:
     assert "<table" in table.data["text/html"]
     assert [output.ename for output in found.cells[1].outputs] == ["ZeroDivisionError"]
     assert [output.text for output in found.cells[2].outputs] == ["0\n1\n2\n"]
+
+
+def test_nbconvert_opens_it_with_outputs_in_place(session: Session, tmp_path: Path) -> None:
+    """Also a picture that is so large that it stands outside its event."""
+    session.run(SHOWN)
+    session.run("import os\ndisplay({'image/png': os.urandom(2 << 20), 'text/plain': 'large'}, raw=True)")
+    session.run("1/0")
+    path = tmp_path / "chat.ipynb"
+    path.write_bytes(session.client.get(f"{session.path}/notebook").raise_for_status().content)
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--output", "chat.html", str(path)]
+    environ = {**os.environ, "HOME": str(tmp_path), "JUPYTER_PLATFORM_DIRS": "1"}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environ)
+    assert result.returncode == 0, result.stderr
+    html = (tmp_path / "chat.html").read_text()
+    # One picture of a plot, and the large one.
+    assert len(re.findall(r'<img[^>]{0,200}src="data:image/png;base64', html)) == 2
+    assert len(html) > 2 << 20
+    for shown in ("warning", "<table", "ZeroDivisionError", "plt.plot"):
+        assert shown in html or shown in re.sub("<[^>]*>", "", html), shown
 
 
 def test_the_notebook_says_how_a_cell_was_ended(session: Session) -> None:
