@@ -158,7 +158,6 @@ def test_a_restart_of_the_machine_is_told_as_that(start: Start) -> None:
             server = first.forkserver
             left = first.kill()
     os.kill(server, signal.SIGKILL)
-    proc.wait_until(lambda: not proc.still_there(left), 10, lambda: proc.still_there(left))
     now, other = boot_id().encode(), str(uuid.uuid4()).encode()
     changed = 0
     for path in (first.data_dir / "sessions" / "s").glob("*.events"):
@@ -174,6 +173,8 @@ def test_a_restart_of_the_machine_is_told_as_that(start: Start) -> None:
         assert "The machine was restarted" in session.look()["reason"]
         assert text(execution) == "on\n"
         assert session.value("print('x' in dir(), open('file').read())") == "False kept\n"
+    # Nor is anybody left whose sandbox was being made at that moment.
+    proc.wait_until(lambda: not proc.still_there(left), 10, lambda: proc.still_there(left))
 
 
 def test_nobody_is_left_when_the_fork_server_is_killed_too(start: Start) -> None:
