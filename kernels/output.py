@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import codecs
 import contextvars
+import fcntl
 import io
 import os
 import select
+import termios
 import threading
 import time
 from collections import deque
@@ -42,6 +44,9 @@ HEARD_MS = 100
 # What nobody has heard yet is kept at the end for so long, as the fork server waits for a gateway.
 ALONE_S = 900.0
 MOST_READS = 16
+# Who prints looks first for what programs and C code wrote before; after so many looks in vain not each time any more.
+NOTHING = bytes(4)
+LOOKS, LOOK_EVERY_S = 32, 200e-6
 
 Header = dict[str, Any]
 
@@ -61,7 +66,9 @@ class Output:
         self._watched: dict[int, Callable[[], bool]] = {}
         self._pipes: dict[int, str] = {}
         self._decoders: dict[int, codecs.IncrementalDecoder] = {}
-        self._pipe_lock = threading.Lock()
+        self._pipe_lock = threading.RLock()
+        self._in_vain = 0
+        self._look_at = 0.0
         self._thread = threading.Thread(target=self._run, name="Output", daemon=True)
         self.parent: Header = {}
         self._advice = Advice.of(os.environ)
@@ -97,6 +104,8 @@ class Output:
     # what writers call
 
     def text(self, name: str, parent: Header, text: str) -> None:
+        if time.monotonic() >= self._look_at:
+            self._catch_up()
         self._queue.append((name, parent, text))
         if not self._awake:
             self._ring()
@@ -109,6 +118,7 @@ class Output:
         if size > LARGEST_MESSAGE:
             self.text("stderr", self.parent, TOO_LARGE)
             return
+        self._catch_up()
         self._queue.append(("", None, parts))
         self._ring()
         self._hold_back(size)
@@ -131,7 +141,20 @@ class Output:
                     data = self._read(fd)
                     if not data:
                         break
+                    self._in_vain, self._look_at = 0, 0.0
                     self._queue.append((name, self.parent, self._decoders[fd].decode(data)))
+
+    def _catch_up(self) -> None:
+        """What is in the pipes was written before what is to be queued now."""
+        # Under the lock, since the thread may have read what it has not queued yet.
+        with self._pipe_lock:
+            waiting = any(fcntl.ioctl(fd, termios.FIONREAD, b"0000") != NOTHING for fd in self._pipes)
+        if waiting:
+            self.drain_pipes()
+            return
+        self._in_vain += 1
+        if self._in_vain >= LOOKS:
+            self._look_at = time.monotonic() + LOOK_EVERY_S
 
     def finish(self, context: zmq.Context[Any] | None) -> None:
         """Sends everything, waits until libzmq has handed it over, and stops the thread. At most a second, unless there

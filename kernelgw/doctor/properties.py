@@ -98,7 +98,7 @@ KS10 threads, processes, executable memory, shared memory work
 KS11 the filter cannot be taken off
 RS01* memory ends at the limit, with that reason, and neighbours notice nothing ~ a watchdog without cgroups
 RS02* processes and threads end at the limit, and others can start
-RS03* processor time is shared, and held to the quota ~ without cgroups it is shared by niceness alone
+RS03* processor time is shared and held to the quota, and who computes gives way ~ by niceness alone without cgroups
 RS04* a cell that ignores every signal is killed at its deadline
 RS05 descriptors of all kinds are bounded, and no neighbour runs short ~ shared by all without root
 RS06 huge and sparse files and floods of output are bounded

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 FATAL_LINE = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
+# The innermost line of a cell, as faulthandler tells it.
+CURRENT = "Current thread"
+CELL_LINE = re.compile(r'^  File "[^"\n]*/ipykernel_[^"\n]*", line (\d{1,9}) in ([\w<>]{1,100})$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,15 @@ def _crashed(number: int, crash_log: str) -> Exit:
     said = FATAL_LINE.search(crash_log)
     detail = f": {said.group(1).strip()}" if said else ""
     hint = f"Native code crashed the interpreter, most often an extension module. {LOST}"
-    return Exit("crashed", f"The kernel crashed ({name}{detail}).", hint, None, number)
+    return Exit("crashed", f"The kernel crashed ({name}{detail}){_place(crash_log)}.", hint, None, number)
+
+
+def _place(crash_log: str) -> str:
+    found = CELL_LINE.search(crash_log, max(0, crash_log.find(CURRENT)))
+    if found is None:
+        return ""
+    line, name = found.groups()
+    return f" in line {line} of a cell" + ("" if name == "<module>" else f", in {name}")
 
 
 def _signal_name(number: int) -> str:

@@ -18,6 +18,7 @@ from ..egress.packages import Packages
 from ..egress.rules import Rules
 from ..environments import Environment
 from ..sandbox import bubblewrap, seccomp
+from ..sandbox.courtesy import Courtesy
 from ..sandbox.policy import Limits
 from ..sandbox.watchdog import NOTHING, Usage, Watchdog, Watched, usage
 from ..sandbox.workspaces import Workspace
@@ -52,6 +53,7 @@ class Launcher:
         self._servers: dict[str, ForkServer] = {}
         self._old: list[ForkServer] = []
         self._watchdog = Watchdog()
+        self._courtesy = Courtesy()
         self._configured: asyncio.Task[Packages] | None = None
         self._starting: dict[str, asyncio.Task[ForkServer]] = {}
 
@@ -150,7 +152,9 @@ class Launcher:
         return kernel
 
     def _look_after(self, kernel: Kernel, limits: Limits, found: Usage) -> None:
-        """Where neither cgroups nor an image hold it."""
+        """Where neither cgroups nor an image hold it, and so that others come first while it computes."""
+        if kernel.group is not None and self._courtesy.watch(kernel.id, kernel.group):
+            kernel.on_discard(self._courtesy.unwatch)
         counted = kernel.group is not None and kernel.group.counts_memory
         workspace = kernel.workspace
         if counted and workspace.image:
@@ -270,9 +274,10 @@ class Launcher:
             await asyncio.gather(*(server.stop() for server in servers.values()))
         self._servers.clear()
         await self._watchdog.stop()
+        await self._courtesy.stop()
         await self.fences.egress.stop()
         if not keep:
-            self.fences.cgroups.close()
+            self.fences.cgroups.sweep()
 
 
 def _network(terms: Terms) -> str:

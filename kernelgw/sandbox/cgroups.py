@@ -21,6 +21,8 @@ from .policy import Limits
 ROOT = Path("/sys/fs/cgroup")
 KINDS = ("auto", "v2", "v1", "none")
 WANTED = ("memory", "pids", "cpu")
+# Limits nothing: v1 counts processor time apart from what shares it.
+COUNTS = "cpuacct"
 PERIOD_US = 100_000
 # Linux takes no less.
 LEAST_QUOTA_US = 1000
@@ -86,6 +88,24 @@ class Group:
         folder = self.folders.get("memory")
         return _number(folder / ("memory.max" if self.kind == "v2" else "memory.limit_in_bytes")) if folder else 0
 
+    def cpu_seconds(self) -> float | None:
+        """Of processor time so far; None where nothing counts it."""
+        if self.kind == "v2":
+            used = _table(self.folders["cpu"] / "cpu.stat").get("usage_usec") if "cpu" in self.folders else None
+            return None if used is None else used / 1e6
+        return _number(self.folders[COUNTS] / "cpuacct.usage") / 1e9 if COUNTS in self.folders else None
+
+    @property
+    def shares_cpu(self) -> bool:
+        return "cpu" in self.folders
+
+    def stands_back(self) -> bool:
+        return self.shares_cpu and _number(self.folders["cpu"] / IDLE) == 1
+
+    def stand_back(self, whether: bool) -> None:
+        """Whether others come first whenever they want a processor. Raises OSError where Linux cannot (before 5.15)."""
+        _write(self.folders["cpu"] / IDLE, str(int(whether)))
+
     def processes(self) -> list[int]:
         for folder in self._each():
             with contextlib.suppress(OSError):
@@ -117,16 +137,23 @@ class Group:
         return True
 
 
+IDLE = "cpu.idle"
 V1_MEMORY = ("memory.usage_in_bytes", "memory.max_usage_in_bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class Cgroups:
-    """`kind`: v2, v1 or none. `why`: a sentence for people. `parents`: where groups are made, by controller."""
+    """`kind`: v2, v1 or none. `why`: a sentence for people. `parents`: where groups are made, by controller; `prefix`:
+    what the names of ours begin with.
+
+    Groups lie beside the gateway and not in one of their own, since Linux weighs a process against those beside it: one
+    that stands back stands back behind the gateway too.
+    """
 
     kind: str
     why: str
     parents: Mapping[str, Path] = field(default_factory=dict)
+    prefix: str = ""
 
     @property
     def controllers(self) -> frozenset[str]:
@@ -138,7 +165,7 @@ class Cgroups:
 
     @classmethod
     def detect(cls, name: str, wanted: str = "auto", root: Path = ROOT, own: str | None = None) -> Cgroups:
-        """By trying. `name`: of the parent of all groups; `own`: what /proc/self/cgroup says.
+        """By trying. `name`: what those of all groups begin with; `own`: what /proc/self/cgroup says.
 
         Raises IsolationUnavailable when `wanted` is a kind that cannot be had here.
         """
@@ -158,7 +185,7 @@ class Cgroups:
                 continue
             missing = [each for each in WANTED if each not in parents]
             why = f"without {', '.join(missing)}" if missing else "memory, processes and processor time"
-            return cls(kind, why, MappingProxyType(parents))
+            return cls(kind, why, MappingProxyType(parents), f"{name}.")
         why = f"no groups can be made ({'; '.join(reasons)}); rlimits and a watchdog instead. {ADVICE}"
         if wanted != "auto":
             raise IsolationUnavailable(f"cgroups {wanted} cannot be used here: {why}", "Use --cgroups auto.")
@@ -166,11 +193,11 @@ class Cgroups:
 
     def create(self, name: str, limits: Limits) -> Group:
         """With its limits in force before anything enters. Raises OSError."""
-        group = Group(self.kind, {each: parent / name for each, parent in self.parents.items()})
+        group = Group(self.kind, self._folders(name))
         made = []
         try:
             for folder in dict.fromkeys(group.folders.values()):
-                folder.mkdir(parents=True)
+                folder.mkdir()
                 made.append(folder)
             group.set(limits)
         except BaseException:
@@ -181,24 +208,20 @@ class Cgroups:
 
     def find(self, name: str) -> Group:
         """One that an earlier gateway made, as far as it is still there."""
-        folders = {each: parent / name for each, parent in self.parents.items()}
-        return Group(self.kind, {each: folder for each, folder in folders.items() if folder.is_dir()})
+        return Group(self.kind, {each: folder for each, folder in self._folders(name).items() if folder.is_dir()})
+
+    def _folders(self, name: str) -> dict[str, Path]:
+        return {each: parent / f"{self.prefix}{name}" for each, parent in self.parents.items()}
 
     def sweep(self, kept: Collection[str] = ()) -> None:
         """Ends what is left in groups of ours, and removes them: an earlier gateway's, or this one's at its end.
         `kept`: names of those that live on."""
         deadline = time.monotonic() + SWEEP_S
+        left = {self.prefix + name for name in kept}
         for parent in dict.fromkeys(self.parents.values()):
-            for folder in parent.iterdir() if parent.is_dir() else ():
-                if folder.is_dir() and folder.name not in kept:
+            for folder in parent.glob(f"{self.prefix}*"):
+                if folder.name not in left:
                     _clear(Group(self.kind, {"": folder}), deadline)
-
-    def close(self) -> None:
-        """Nothing of ours is left."""
-        self.sweep()
-        for parent in dict.fromkeys(self.parents.values()):
-            with contextlib.suppress(OSError):
-                parent.rmdir()
 
 
 ADVICE = "Under systemd set Delegate=yes for the service; as root, mount cgroups for writing."
@@ -230,6 +253,7 @@ def _values(kind: str, controller: str, limits: Limits) -> dict[str, str]:
         },
         ("v1", "pids"): {"pids.max": limits.processes},
         ("v1", "cpu"): {"cpu.cfs_period_us": PERIOD_US, "cpu.cfs_quota_us": quota or -1},
+        ("v1", COUNTS): {},
     }
     return {name: str(value) for name, value in tables[kind, controller].items()}
 
@@ -255,10 +279,8 @@ def _find_v2(name: str, root: Path, own: str) -> dict[str, Path]:
         for pid in (here / "cgroup.procs").read_text().split():
             (here / LEAF / "cgroup.procs").write_text(pid)
         (here / "cgroup.subtree_control").write_text(enable)
-    parent = here / name
-    parent.mkdir(exist_ok=True)
-    (parent / "cgroup.subtree_control").write_text(enable)
-    return dict.fromkeys(usable, parent)
+    _try(here, name)
+    return dict.fromkeys(usable, here)
 
 
 def _find_v1(name: str, root: Path, own: str) -> dict[str, Path]:
@@ -267,15 +289,15 @@ def _find_v1(name: str, root: Path, own: str) -> dict[str, Path]:
     complaint = OSError("not mounted")
     for line in own.splitlines():
         _, controllers, path = line.split(":", 2)
-        for controller in set(controllers.split(",")) & set(WANTED):
+        for controller in set(controllers.split(",")) & {*WANTED, COUNTS}:
             try:
                 mounted = _mount_point(root, controllers, controller)
                 here = mounted / path.strip("/")
                 # In a container the path may be the host's, and what is mounted the container's own group.
-                found[controller] = _usable_v1(here if here.is_dir() else mounted, name)
+                found[controller] = _try(here if here.is_dir() else mounted, name)
             except OSError as error:
                 complaint = error
-    if not found:
+    if not found.keys() - {COUNTS}:
         raise complaint
     return found
 
@@ -284,17 +306,12 @@ def _mount_point(root: Path, controllers: str, controller: str) -> Path:
     return next((each for each in (root / controllers, root / controller) if each.is_dir()), root / controller)
 
 
-def _usable_v1(here: Path, name: str) -> Path:
-    parent = here / name
-    # Of the same name in what is left of an earlier gateway; and a group within one of ours helps nobody.
-    parent.mkdir(exist_ok=True)
-    hierarchy = parent / "memory.use_hierarchy"
-    if hierarchy.exists() and hierarchy.read_text().strip() == "0":
-        hierarchy.write_text("1")
-    probe = parent / "probe"
+def _try(here: Path, name: str) -> Path:
+    probe = here / f"{name}.probe"
+    # Of the same name in what is left of an earlier gateway.
     probe.mkdir(exist_ok=True)
     probe.rmdir()
-    return parent
+    return here
 
 
 def _write(path: Path, value: str) -> None:

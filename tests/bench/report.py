@@ -28,6 +28,8 @@ EXTRAS = {
     "bare_ms": "limits alone, ms",
     "free_ms": "without either, ms",
     "all": "limits included",
+    "sandbox_ms": "its sandbox killed, ms at most",
+    "fork_server_ms": "its fork server killed, ms at most",
     "quiet_p95_ms": "p95 when quiet, ms",
     "forks_times": "fork bomb, times",
     "memory_times": "memory bomb, times",

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from kernelgw.kernel.exits import boot_id
 from kernelgw.kernel.forkserver import kernels_folder
 from tests.live import proc
 from tests.live.client import Session, problem, text
@@ -130,6 +132,48 @@ def test_a_kernel_that_ended_meanwhile_is_told_with_its_reason(start: Start) -> 
             stream.until_text("False")
             stream.until("execution.completed")
         assert other.value("print(x)") == "2\n"
+
+
+def test_a_native_crash_is_told_with_its_place_by_a_gateway_that_came_later(start: Start) -> None:
+    first = start()
+    with first.client() as client:
+        Session(client, "s").run("import ctypes\ndef deep(): ctypes.string_at(0)")
+        first.kill()
+    with start().client() as client:
+        execution = Session(client, "s").run("deep()")
+        assert execution["status"] == "killed"
+        assert "SIGSEGV" in execution["error"]["value"]
+        # From the crash log, which the first had begun to read.
+        assert "in line 2 of a cell, in deep" in execution["error"]["value"]
+
+
+def test_a_restart_of_the_machine_is_told_as_that(start: Start) -> None:
+    """What a machine forgets, and what it is known by: its processes, and the number of its boot."""
+    first = start()
+    with first.client() as client:
+        session = Session(client, "s")
+        session.value("x = 1; open('file', 'w').write('kept')")
+        with session.stream("print('on', flush=True)\nwhile True: pass") as stream:
+            id_ = stream.until_text("on").data["execution_id"]
+            server = first.forkserver
+            left = first.kill()
+    os.kill(server, signal.SIGKILL)
+    proc.wait_until(lambda: not proc.still_there(left), 10, lambda: proc.still_there(left))
+    now, other = boot_id().encode(), str(uuid.uuid4()).encode()
+    changed = 0
+    for path in (first.data_dir / "sessions" / "s").glob("*.events"):
+        content = path.read_bytes()
+        changed += content.count(now)
+        path.write_bytes(content.replace(now, other))
+    assert changed
+    with start().client() as client:
+        session = Session(client, "s")
+        execution = session.execution(id_)
+        assert (execution["status"], execution["state_lost"]) == ("killed", True)
+        assert "The machine was restarted" in execution["error"]["value"]
+        assert "The machine was restarted" in session.look()["reason"]
+        assert text(execution) == "on\n"
+        assert session.value("print('x' in dir(), open('file').read())") == "False kept\n"
 
 
 def test_nobody_is_left_when_the_fork_server_is_killed_too(start: Start) -> None:

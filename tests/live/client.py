@@ -65,6 +65,12 @@ class EventStream:
         raise AssertionError(f"the stream ended without {text!r}, but with {seen[-1000:]!r}")
 
 
+def events_in(body: bytes) -> list[Event]:
+    """Of a stream that was cut off somewhere, those that are whole."""
+    found = (_event(frame) for frame in body.split(b"\n\n")[:-1])
+    return [event for event in found if event is not None]
+
+
 def _event(frame: bytes) -> Event | None:
     fields: dict[str, str] = {}
     # Only \n ends a line here: str.splitlines would also cut at what JSON leaves as it is.

@@ -35,6 +35,31 @@ for n in range(50):
     assert outputs[-1]["data"] == {"text/plain": "'end'"}
 
 
+ALTERNATE = """
+import os, subprocess
+for n in range({lines}): print('before', n)
+for n in range(200):
+    os.write(1, b'below %d\\n' % n)
+    print('above', n)
+    if n % 50 == 0: subprocess.run(['echo', 'beside', str(n)]); display({{'text/plain': f'shown {{n}}'}}, raw=True)
+"""
+
+
+@pytest.mark.parametrize("lines", [0, 5000])
+def test_what_is_written_below_python_comes_before_what_is_printed_after_it(session: Session, lines: int) -> None:
+    """Also when there was none of it for a long while."""
+    events = session.events(ALTERNATE.format(lines=lines))
+    told = [
+        event.data["text"] if event.type == "output.stream" else event.data["data"]["text/plain"] + "\n"
+        for event in events
+        if event.type in ("output.stream", "output.display")
+    ]
+    expected = [f"before {n}" for n in range(lines)]
+    for n in range(200):
+        expected += [f"below {n}", f"above {n}", *([f"beside {n}", f"shown {n}"] if n % 50 == 0 else [])]
+    assert "".join(told).splitlines() == expected
+
+
 def test_order_in_the_stream_is_the_same(session: Session) -> None:
     code = "import sys\nfor n in range(30):\n print(n)\n print(-n, file=sys.stderr)\n display(n)"
     events = session.events(code)

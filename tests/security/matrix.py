@@ -54,10 +54,9 @@ def users() -> tuple[str, ...]:
 
 def usable(kind: str) -> bool:
     try:
-        found = Cgroups.detect("kernelgw-matrix", kind)
+        Cgroups.detect("kernelgw-matrix", kind)
     except IsolationUnavailable:
         return False
-    found.close()
     return True
 
 
@@ -87,7 +86,7 @@ def absent() -> list[str]:
     found = [] if os.geteuid() == 0 else ["as root: the tests run as a plain user"]
     for kind in ("v2", "v1"):
         try:
-            Cgroups.detect("kernelgw-matrix", kind).close()
+            Cgroups.detect("kernelgw-matrix", kind)
         except IsolationUnavailable as error:
             found.append(f"cgroups {kind}: {error.message}")
     return found

@@ -17,14 +17,16 @@ HIERARCHIES = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 
 @dataclass(frozen=True)
 class Groups:
-    """All of one gateway's, in each hierarchy: what lies in folders of its name."""
+    """All of one gateway's, in each hierarchy."""
 
     folders: tuple[Path, ...]
 
     def names(self) -> list[str]:
-        return sorted(
-            f"{each.parent}/{each.name}" for folder in self.folders for each in folder.iterdir() if each.is_dir()
-        )
+        return [str(folder) for folder in self.folders]
+
+    def of(self, session: Session) -> list[Path]:
+        kernel = session.look()["kernel"]["id"]
+        return [folder for folder in self.folders if folder.name.endswith(f".{kernel}")]
 
     def memory(self) -> int:
         """Bytes in use now by all of them."""
@@ -37,19 +39,18 @@ class Groups:
 
     def cpu(self, session: Session) -> dict[str, int]:
         """The kernel's own count of processor time of one session: periods, and those in which it wanted more."""
-        kernel = session.look()["kernel"]["id"]
         lines = [
             line.split()
-            for folder in self.folders
-            if (folder / kernel / "cpu.stat").exists()
-            for line in (folder / kernel / "cpu.stat").read_text().splitlines()
+            for folder in self.of(session)
+            if (folder / "cpu.stat").exists()
+            for line in (folder / "cpu.stat").read_text().splitlines()
         ]
         return {name: int(value) for name, value in lines}
 
 
 def groups_of(data_dir: Path) -> Groups:
     name = "kernelgw-" + hashlib.sha256(str(data_dir).encode()).hexdigest()[:10]
-    found = {path for root in HIERARCHIES for path in root.glob(f"**/{name}")}
+    found = {path for root in HIERARCHIES for path in root.glob(f"**/{name}.*")}
     return Groups(tuple(sorted(found)))
 
 

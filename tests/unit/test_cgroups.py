@@ -32,8 +32,8 @@ LIMITS = Limits(memory_bytes=64 * MB, processes=20, cpus=0.5)
 def v1() -> Iterator[Cgroups]:
     found = Cgroups.detect(f"kernelgw-test-{uuid.uuid4().hex[:8]}", "v1")
     yield found
-    found.close()
-    assert not [parent for parent in found.parents.values() if parent.exists()]
+    found.sweep()
+    assert not [folder for parent in found.parents.values() for folder in parent.glob(f"{found.prefix}*")]
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def run_in(group: Group, code: str) -> subprocess.Popen[str]:
 @needs_v1
 def test_detected_by_trying(v1: Cgroups) -> None:
     assert v1.kind == "v1"
-    assert v1.controllers == {"memory", "pids", "cpu"}
+    assert v1.controllers == {"memory", "pids", "cpu", "cpuacct"}
     assert v1.counts_memory
     assert all(parent.is_dir() for parent in v1.parents.values())
 
@@ -181,11 +181,49 @@ def test_a_sweep_ends_and_removes_what_an_earlier_gateway_left(v1: Cgroups) -> N
     with run_in(left, "print('up', flush=True); input()") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
-        again = Cgroups.detect(next(iter(v1.parents.values())).name, "v1")
+        again = Cgroups.detect(v1.prefix.rstrip("."), "v1")
         again.sweep()
         assert process.wait(5) == -9
     assert not [folder for folder in left.folders.values() if folder.exists()]
-    assert all(parent.is_dir() for parent in v1.parents.values())
+
+
+@needs_v1
+def test_a_sweep_keeps_what_it_is_told_to_and_everybody_else_s(v1: Cgroups) -> None:
+    kept = v1.create("kept", LIMITS)
+    other = Cgroups.detect(f"{v1.prefix}other"[:-6] + "-other", "v1").create("theirs", LIMITS)
+    try:
+        v1.sweep(["kept"])
+        assert all(folder.is_dir() for group in (kept, other) for folder in group.folders.values())
+        assert v1.find("kept").folders == kept.folders
+    finally:
+        other.remove()
+
+
+@needs_v1
+def test_processor_time_is_counted_and_who_stands_back_comes_last(v1: Cgroups, group: Group) -> None:
+    """On one core beside one that does not: how much each gets is the kernel's own doing."""
+    forward = v1.create("forward", Limits())
+    group.set(Limits())
+    assert not group.stands_back()
+    group.stand_back(True)
+    assert (group.stands_back(), forward.stands_back()) == (True, False)
+    loop = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print('up', flush=True)\nwhile True: pass"
+    )
+    with run_in(group, loop) as back, run_in(forward, loop) as first:
+        for process in (back, first):
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n"
+        before = group.cpu_seconds(), forward.cpu_seconds()
+        assert None not in before
+        wait_until(lambda: (forward.cpu_seconds() or 0) - (before[1] or 0) > 0.5, 30, "it gets no time")
+        assert (group.cpu_seconds() or 0) - (before[0] or 0) < 0.1
+        group.stand_back(False)
+        assert not group.stands_back()
+        wait_until(lambda: (group.cpu_seconds() or 0) - (before[0] or 0) > 0.5, 30, "it gets no time")
+        for process in (back, first):
+            process.kill()
+    wait_until(forward.remove, 5, "it is in use")
 
 
 # Either, against a directory -------------------------------------------------------------------------------------
@@ -213,8 +251,9 @@ def test_v2_is_taken_when_its_controllers_are_delegated(tree: Path) -> None:
     found = Cgroups.detect("ours", root=tree, own=OWN)
     assert (found.kind, found.controllers) == ("v2", frozenset({"memory", "pids", "cpu"}))
     assert found.why == "memory, processes and processor time"
-    for folder in (here(tree), here(tree) / "ours"):
-        assert (folder / "cgroup.subtree_control").read_text() == "+memory +pids +cpu"
+    assert (here(tree) / "cgroup.subtree_control").read_text() == "+memory +pids +cpu"
+    # Beside the leaf in which the gateway may be, so that whoever stands back does so behind it too.
+    assert found.create("one", LIMITS).doors == (str(here(tree) / "ours.one" / "cgroup.procs"),)
 
 
 def test_v2_moves_the_gateway_into_a_leaf_when_it_must(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,13 +273,13 @@ def test_v2_moves_the_gateway_into_a_leaf_when_it_must(tree: Path, monkeypatch: 
     assert found.kind == "v2"
     assert moved == ["41", "42"]
     assert (here(tree) / "cgroup.subtree_control").read_text() == "+memory +pids +cpu"
-    assert set(found.parents.values()) == {here(tree) / "ours"}
+    assert set(found.parents.values()) == {here(tree)}
 
 
 def test_v2_knows_the_leaf_that_it_once_moved_into(tree: Path) -> None:
     (here(tree) / "gateway").mkdir()
     found = Cgroups.detect("ours", root=tree, own=OWN.strip() + "/gateway\n")
-    assert set(found.parents.values()) == {here(tree) / "ours"}
+    assert set(found.parents.values()) == {here(tree)}
 
 
 @pytest.mark.parametrize(
@@ -248,7 +287,7 @@ def test_v2_knows_the_leaf_that_it_once_moved_into(tree: Path) -> None:
 )
 def test_v2_limits_as_written(tree: Path, cpus: float, quota: str) -> None:
     found = Cgroups.detect("ours", root=tree, own=OWN)
-    folder = here(tree) / "ours" / "one"
+    folder = here(tree) / "ours.one"
     group = Group("v2", dict.fromkeys(found.parents, folder))
     folder.mkdir()
     for name in ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.max"):
@@ -267,7 +306,7 @@ def test_v2_without_swap_accounting_is_no_error(tree: Path) -> None:
     found = Cgroups.detect("ours", root=tree, own=OWN)
     group = found.create("one", LIMITS)
     # A plain directory has none of the files, as a kernel without these features has not.
-    assert list((here(tree) / "ours" / "one").iterdir()) == []
+    assert list((here(tree) / "ours.one").iterdir()) == []
     assert group.remove()
 
 
@@ -283,6 +322,19 @@ def test_v2_counts(tree: Path) -> None:
     (folder / "memory.events").write_text("low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n")
     (folder / "cgroup.procs").write_text("7\n8\n")
     assert (group.memory(), group.oom_kills(), group.processes()) == ((1000, 5000), 2, [7, 8])
+
+
+def test_v2_counts_processor_time_and_stands_back(tree: Path) -> None:
+    folder = here(tree) / "one"
+    folder.mkdir()
+    (folder / "cpu.stat").write_text("usage_usec 1500000\nuser_usec 1000000\nsystem_usec 500000\n")
+    (folder / "cpu.idle").write_text("0\n")
+    group = Group("v2", {"cpu": folder})
+    assert (group.cpu_seconds(), group.stands_back()) == (1.5, False)
+    group.stand_back(True)
+    assert (folder / "cpu.idle").read_text()[0] == "1"
+    nothing = Group("v2", {"pids": folder})
+    assert (nothing.cpu_seconds(), nothing.shares_cpu, nothing.stands_back()) == (None, False, False)
 
 
 def test_v2_kills_by_one_word(tree: Path) -> None:
@@ -310,21 +362,15 @@ def test_v2_without_any_gives_way_to_v1(tmp_path: Path) -> None:
     own = "4:memory:/\n3:pids:/a/b\n1:cpu,cpuacct:/\n0::/\n"
     found = Cgroups.detect("ours", root=tmp_path, own=own)
     assert (found.kind, found.why) == ("v1", "without pids")
-    assert dict(found.parents) == {"memory": tmp_path / "memory/ours", "cpu": tmp_path / "cpu,cpuacct/ours"}
+    both = tmp_path / "cpu,cpuacct"
+    assert dict(found.parents) == {"memory": tmp_path / "memory", "cpu": both, "cpuacct": both}
 
 
 def test_v1_in_a_container_uses_what_is_mounted(tmp_path: Path) -> None:
     """The path is told as the host sees it, and leads nowhere inside."""
     (tmp_path / "memory").mkdir()
     found = Cgroups.detect("ours", root=tmp_path, own="4:memory:/docker/0123456789ab\n")
-    assert dict(found.parents) == {"memory": tmp_path / "memory/ours"}
-
-
-def test_v1_turns_hierarchical_counting_on(tmp_path: Path) -> None:
-    (tmp_path / "memory" / "ours").mkdir(parents=True)
-    (tmp_path / "memory" / "ours" / "memory.use_hierarchy").write_text("0\n")
-    Cgroups.detect("ours", "v1", tmp_path, "4:memory:/\n")
-    assert (tmp_path / "memory" / "ours" / "memory.use_hierarchy").read_text() == "1"
+    assert dict(found.parents) == {"memory": tmp_path / "memory"}
 
 
 def test_none_when_there_is_nothing_and_it_says_why_and_what_to_do(tmp_path: Path) -> None:
@@ -360,4 +406,4 @@ def test_a_group_that_cannot_have_its_limits_is_not_left_behind(tree: Path, monk
     monkeypatch.setattr(cgroups.Group, "set", refuse)
     with pytest.raises(OSError, match="no"):
         found.create("one", LIMITS)
-    assert not (here(tree) / "ours" / "one").exists()
+    assert not (here(tree) / "ours.one").exists()

@@ -95,6 +95,30 @@ def test_a_crash_says_what_python_said_of_it() -> None:
     assert "(SIGSEGV: Segmentation fault)" in found.reason
 
 
+FRAMES = """Thread 0x2 (most recent call first):
+  File "/tmp/ipykernel_2/7.py", line 9 in elsewhere
+{current}  File "/opt/lib/python3.11/ctypes/__init__.py", line 511 in string_at
+  File "/tmp/ipykernel_2/1170175023.py", line 3 in {name}
+  File "/tmp/ipykernel_2/99.py", line 4 in <module>
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("deep", " in line 3 of a cell, in deep."),
+        ("<module>", " in line 3 of a cell."),
+        # Whoever writes into the log himself tells nothing else by it.
+        ("two words", " in line 4 of a cell."),
+        ("x" * 101, " in line 4 of a cell."),
+    ],
+)
+def test_a_crash_says_where_in_a_cell_it_was(name: str, place: str) -> None:
+    log = FRAMES.format(current="\nCurrent thread 0x1 (most recent call first):\n", name=name)
+    found = told({"code": None, "signal": int(signal.SIGSEGV)}, crash_log="Fatal Python error: X\n\n" + log)
+    assert found.reason == f"The kernel crashed (SIGSEGV: X){place}"
+
+
 @pytest.mark.parametrize("log", ["", "x Fatal Python error: not at the start of a line", "\x00\udcff\n"])
 def test_a_crash_log_that_says_nothing_adds_nothing(log: str) -> None:
     assert told({"code": None, "signal": int(signal.SIGSEGV)}, crash_log=log).reason == "The kernel crashed (SIGSEGV)."

@@ -191,14 +191,15 @@ def noisy_neighbour(lab: Lab, record: Record) -> None:
             for name, code in ATTACKS.items():
                 system.settle()
                 p95_of(neighbour, WARM_UP)
-                before = p95_of(neighbour, lab.pick(100, 20))
+                before = p95_of(neighbour, lab.pick(200, 20))
                 with attacked(system, code):
-                    during = p95_of(neighbour, lab.pick(100, 20))
+                    # From its first moment on, and long enough for what it does to the disk to be felt.
+                    during = p95_of(neighbour, lab.pick(1000, 20))
                     expect_all_lines(neighbour)
                 expect_result(neighbour.run("kept + 1"), "42")
                 system.settle()
                 # The quieter of the two, since the machine itself is not always quiet.
-                quiet = min(before, p95_of(neighbour, lab.pick(100, 20)))
+                quiet = min(before, p95_of(neighbour, lab.pick(200, 20)))
                 ratio = during / quiet
                 say(f"  {name}: {ratio:.2f} times {quiet:.2f} ms")
                 times[name].append(ratio)

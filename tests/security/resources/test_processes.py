@@ -168,6 +168,31 @@ def test_busy_loops_leave_neighbours_their_part(session: Session, neighbour: Ses
         stream.until("execution.completed", status="killed")
 
 
+@pytest.mark.prop("RS03")
+def test_who_computes_stands_back_for_as_long_as_it_does(world: World, house: House) -> None:
+    """How much less a neighbour notices is measured by `make bench`."""
+    busy, calm = house.session(limits=LIMITS), house.session(limits=LIMITS)
+    for session in (busy, calm):
+        session.run("1")
+
+    def back(session: Session) -> list[str]:
+        files = [folder / "cpu.idle" for folder in groups_of(world.gateway.data_dir).of(session)]
+        return [file.read_text().strip() for file in files if file.exists()]
+
+    if world.configuration.cgroups == "none":
+        assert (back(busy), back(calm)) == ([], [])
+        return
+    with busy.stream(BUSY.format(loops=2, seconds=300)) as stream:
+        stream.until("execution.started")
+        proc.wait_until(lambda: back(busy) == ["1"], 20, "it does not stand back")
+        assert calm.value("print('here')") == "here\n"
+        assert back(calm) == ["0"]
+        busy.interrupt()
+        stream.until("execution.completed")
+    busy.run("import signal\nfor child in children: os.kill(child, signal.SIGKILL)")
+    proc.wait_until(lambda: back(busy) == ["0"], 20, "it does not come forward again")
+
+
 STUBBORN = """
 import signal, subprocess
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGXCPU, signal.SIGHUP, signal.SIGQUIT):
