@@ -49,6 +49,10 @@ class GatewayError(Exception):
     def as_json(self) -> dict[str, Any]:
         return {"error": {"code": self.code, "message": self.message, "hint": self.hint, "details": self.details}}
 
+    def as_jupyter(self) -> dict[str, Any]:
+        """As Jupyter's clients read it, and ours beside it."""
+        return {"message": self.message, "reason": self.hint, **self.as_json()}
+
 
 class Unauthorized(GatewayError):
     code = "unauthorized"

@@ -88,6 +88,12 @@ class Peer(asyncio.Protocol):
         else:
             self._unsent.append(data)
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that the other side has not taken yet."""
+        waiting = sum(map(len, self._unsent))
+        return waiting + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()

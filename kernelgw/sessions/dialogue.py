@@ -38,6 +38,15 @@ class Dialogue:
         self._executions = executions
         self._finish = finish
 
+    def ask(self, execution: Execution) -> None:
+        """Sends it to the kernel. Raises TypeError, ValueError, OSError when it cannot be said as a message."""
+        assert self.kernel is not None
+        if execution.order is not None and execution.order.request:
+            self.kernel.client.relay("shell", execution.order.request)
+            execution.order = execution.order.sent()
+        else:
+            self.kernel.client.execute(execution.id, execution.code, execution.stdin)
+
     def on_iopub(self, message: Message, number: int = 0) -> None:
         kind = message.msg_type
         execution = self._of(message)
@@ -74,6 +83,9 @@ class Dialogue:
 
     def _status(self, execution: Execution | None, message: Message) -> None:
         running = execution is not None and execution is self.current
+        if running and execution is not None and execution.order is not None and execution.order.silent:
+            # No `execute_input` comes of it.
+            self._begun(execution)
         if running and execution is not None and message.content.get("execution_state") == "idle":
             execution.idle = True
             if execution.reply is None:
@@ -84,8 +96,13 @@ class Dialogue:
         # Once: code can say it again, and each time would cost an interrupt.
         if execution is None or execution is not self.current or execution.entered:
             return
-        execution.entered = True
         execution.execution_count = translate.count(message.content)
+        self._begun(execution)
+
+    def _begun(self, execution: Execution) -> None:
+        if execution.entered:
+            return
+        execution.entered = True
         self._log.note(notes.entered(execution))
         if execution.stopping is not None and self.kernel is not None:
             self.kernel.interrupt()

@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -31,6 +31,33 @@ INTERRUPT_NAMES = frozenset({"KeyboardInterrupt", "CancelledError", ""})
 FINISHED = frozenset(Status) - {Status.QUEUED, Status.RUNNING}
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By whom a cell was asked for through another door than our own. `id`: what they call it. `header`: of their
+    message, which all that comes of it refers to. `stops`: whether what they have waiting behind it is not to run
+    once it has failed. `silent`: the kernel does not say when it begins it."""
+
+    id: str
+    by: str
+    username: str
+    header: dict[str, Any]
+    stops: bool = False
+    silent: bool = False
+    # Their message, until it is sent to the kernel as it is.
+    request: tuple[bytes, ...] = ()
+
+    @property
+    def asker(self) -> str:
+        return str(self.header.get("session", ""))
+
+    def as_json(self) -> dict[str, Any]:
+        return {"by": self.by, "username": self.username}
+
+    def sent(self) -> Order:
+        """What of it is kept."""
+        return replace(self, request=())
+
+
 @dataclass(eq=False)
 class Execution:
     """Also the state of its run: `entered` once the kernel has begun it, `idle` and `reply` as they come in."""
@@ -41,7 +68,8 @@ class Execution:
     kept_outputs: Outputs
     timeout_s: float | None = None
     stdin: bool = False
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    order: Order | None = None
+    id: str = ""
     status: Status = Status.QUEUED
     execution_count: int | None = None
     error: dict[str, Any] | None = None
@@ -62,6 +90,9 @@ class Execution:
     _started_at: datetime | None = None
     _duration: float | None = None
     _done: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.id = self.id or (self.order.id if self.order is not None else uuid.uuid4().hex)
 
     @property
     def outputs(self) -> Outputs:
@@ -147,6 +178,7 @@ class Execution:
             "state_lost": self.state_lost,
             "artifacts": [],
             "files": [],
+            **(self.order.as_json() if self.order is not None else {}),
         }
 
     def as_json(self) -> dict[str, Any]:

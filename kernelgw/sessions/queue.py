@@ -45,6 +45,14 @@ class Queue:
             execution.error = {"name": "NotRun", "value": why, "traceback": []}
             self._finish(execution, status)
 
+    def skip(self, failed: Execution) -> None:
+        """Who asked for one that failed may have wanted that theirs behind it are not run."""
+        if failed.order is None or not failed.order.stops:
+            return
+        for execution in list(self._waiting):
+            if execution.order is not None and execution.order.asker == failed.order.asker:
+                self.drop(execution, Status.INTERRUPTED, "Not run, since the one before it failed.")
+
     def cancel(self, status: Status, why: str) -> None:
         """None of those that wait now is run."""
         for execution in self._all():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import DiskFull, GatewayError, NotWaitingForInput, SessionNotFound
 from ..events.journal import Journal
@@ -20,7 +20,7 @@ from ..kernel.kernel import Kernel
 from ..sandbox.workspaces import Workspace
 from . import notes
 from .dialogue import Dialogue
-from .execution import Execution, Status
+from .execution import Execution, Order, Status
 from .hints import hint
 from .history import History
 from .lifecycle import WITHOUT_KERNEL, State, move
@@ -29,14 +29,9 @@ from .plan import Plan
 from .queue import Queue
 from .recorder import Recorder
 from .restore import Restored
+from .seams import KernelSource, Watcher
 
 HISTORY_SHARE = 2  # All executions together may keep this many times what one may.
-
-
-class KernelSource(Protocol):
-    """Where a session gets its kernels. Raises GatewayError when there is none to be had."""
-
-    async def take(self, session: Session) -> Kernel: ...
 
 
 class Session:
@@ -59,6 +54,7 @@ class Session:
         self._recorder = Recorder(self.log, lambda name, value: hint(name, value, plan.network != "off"))
         self._starting: asyncio.Task[None] | None = None
         self.dialogue = Dialogue(self.log, self._recorder, self.executions, self._complete)
+        self._watcher: Watcher | None = None
         self._lost: str | None = None
         self._closing = False
         self._loop = asyncio.get_running_loop()
@@ -96,7 +92,7 @@ class Session:
         execution = self.dialogue.current
         if execution is not None:
             # It may never have got there; it is not run twice.
-            kernel.client.execute(execution.id, execution.code, execution.stdin)
+            self.dialogue.ask(execution)
             self._time(execution)
 
     def detached(self, exit_: Exit) -> None:
@@ -121,9 +117,16 @@ class Session:
     # what doors call
 
     def execute(
-        self, code: str, language: str | None = None, timeout_s: float | None = None, stdin: bool = False
+        self,
+        code: str,
+        language: str | None = None,
+        timeout_s: float | None = None,
+        stdin: bool = False,
+        order: Order | None = None,
     ) -> Execution:
-        """Queues a cell; it starts now if nothing is before it. Raises QueueFull, SessionNotFound."""
+        """Queues a cell; it starts now if nothing is before it. Raises QueueFull, SessionNotFound.
+
+        `order`: when another door asks, with an id that is new here."""
         if self._closing:
             raise SessionNotFound(f"The session {self.id!r} is being ended.")
         self._queue.check_room()
@@ -135,6 +138,7 @@ class Session:
             Outputs(self.plan.output_bytes),
             timeout_s=limit or None,
             stdin=stdin,
+            order=order,
         )
         execution.first_seq = self.log.last + 1
         self._history.add(execution)
@@ -179,6 +183,20 @@ class Session:
         self._kernel_exited(exit_)
         if self.state is State.DEAD and not self._closing:
             self._start()
+
+    def wake(self) -> None:
+        """Sees to it that there is a kernel, before there is anything to run."""
+        if self.state in WITHOUT_KERNEL and not self._closing:
+            self.touch()
+            self._start()
+
+    def watch(self, watcher: Watcher | None) -> None:
+        self._watcher = watcher
+        if self.kernel is not None:
+            self._let_watch(self.kernel)
+
+    def _let_watch(self, kernel: Kernel) -> None:
+        kernel.client.tap = self._watcher.on_message if self._watcher is not None else None
 
     def sleep(self, why: str) -> None:
         """Gives the kernel up; the session stays and gets a new one when it is used again."""
@@ -260,6 +278,7 @@ class Session:
     def _listen_to(self, kernel: Kernel) -> None:
         self.dialogue.kernel = kernel
         kernel.client.listener = self.dialogue
+        self._let_watch(kernel)
         self.log.written = kernel.client.confirm
         kernel.exited = self._kernel_exited
         kernel.disconnected = self._queue.doom
@@ -311,13 +330,14 @@ class Session:
             "code": execution.code,
             "language": execution.language,
             "started_at": execution.summary()["started_at"],
+            **(execution.order.as_json() if execution.order is not None else {}),
         }
         self.log.append("execution.started", started, execution.id, len(execution.code))
         self._time(execution)
         # What the kernel may begin has to be known to whoever comes after us.
         self.log.flush()
         try:
-            self.kernel.client.execute(execution.id, execution.code, execution.stdin)
+            self.dialogue.ask(execution)
         except (TypeError, ValueError, OSError) as error:
             execution.error = {"name": "NotSent", "value": f"The code cannot be sent: {error}", "traceback": []}
             self._complete(execution, Status.FAILED)
@@ -356,10 +376,12 @@ class Session:
             return
         execution.finish(status)
         self.touch()
-        if self.dialogue.current is execution:
+        if was_current := self.dialogue.current is execution:
             self.dialogue.current = None
             if self.state is State.BUSY:
                 self._become(State.IDLE)
+        if was_current and status is not Status.COMPLETED:
+            self._queue.skip(execution)
         self._history.completed(execution)
         event = self.log.append("execution.completed", execution.summary(), execution.id, execution.error_size)
         execution.last_seq = event.seq
@@ -373,3 +395,5 @@ class Session:
         if reason is not None:
             data["reason"] = reason
         self.log.append("session.state", data)
+        if self._watcher is not None:
+            self._watcher.on_state()
