@@ -12,6 +12,7 @@
     ├── TooManyConnections    503  every place is taken by a caller with the token
     ├── UnknownLanguage       400
     ├── UnknownEnvironment    400
+    ├── KernelSpecNotFound    404  the same, asked for as Jupyter does
     ├── SessionNotFound       404
     ├── ExecutionNotFound     404
     ├── NotWaitingForInput    409
@@ -118,6 +119,12 @@ class UnknownEnvironment(GatewayError):
     code = "unknown_environment"
     status = 400
     hint = "Use one of the environments named in details, or declare a new one."
+
+
+class KernelSpecNotFound(GatewayError):
+    code = "kernel_spec_not_found"
+    status = 404
+    hint = "GET /api/kernelspecs lists those there are."
 
 
 class SessionNotFound(GatewayError):

@@ -1,4 +1,4 @@
-"""A connection that has become a WebSocket. It keeps the place at the door that it had, and gives it back at its end."""
+"""A connection that has become a WebSocket. It keeps the place at the door that it had, to its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .guard import ADMITTED
 # Pieces that one message may come in. Empty ones would count for nothing in its size.
 MOST_FRAGMENTS = 4096
 # For a peer to take what it was sent last, the code it is closed with included.
-LINGER_S = 1.0
+LINGER_S = 2.0
 TOO_BIG = 1009
 log = logging.getLogger("kernelgw.sockets")
 
@@ -55,7 +55,18 @@ class Socket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         self._place.parted()
 
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        self._cut_off_soon()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._cut_off_soon()
+
     def shutdown(self) -> None:
         super().shutdown()
-        # Who does not read must not hold up the end.
+        self._cut_off_soon()
+
+    def _cut_off_soon(self) -> None:
+        """Who does not read would otherwise keep what it was sent here for ever."""
         self.loop.call_later(LINGER_S, self.transport.abort)

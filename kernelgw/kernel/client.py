@@ -107,9 +107,9 @@ class KernelClient:
         """A message as somebody else wrote it: header, parent header, metadata, content, buffers."""
         self._peers[channel].send([wire.DELIMITER, b"", *raw])
 
-    def backlog(self, channel: str) -> int:
-        """Bytes that the kernel has not taken yet."""
-        return self._peers[channel].backlog
+    async def room(self, channel: str) -> None:
+        """Returns when the kernel has taken most of what was sent to it, or is gone."""
+        await self._peers[channel].room()
 
     def execute(self, msg_id: str, code: str, allow_stdin: bool) -> None:
         content = {

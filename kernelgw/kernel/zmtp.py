@@ -38,6 +38,8 @@ class Peer(asyncio.Protocol):
         self._pending = 0
         self._greeted = False
         self._unsent: list[bytes] = []
+        self._room = asyncio.Event()
+        self._room.set()
         self.ready = False
 
     # asyncio's side
@@ -50,7 +52,14 @@ class Peer(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
         self.ready = False
+        self._room.set()
         self._on_lost()
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
@@ -88,11 +97,9 @@ class Peer(asyncio.Protocol):
         else:
             self._unsent.append(data)
 
-    @property
-    def backlog(self) -> int:
-        """Bytes that the other side has not taken yet."""
-        waiting = sum(map(len, self._unsent))
-        return waiting + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
+    async def room(self) -> None:
+        """Returns when the other side has taken most of what was sent, or is gone."""
+        await self._room.wait()
 
     def close(self) -> None:
         if self._transport is not None:
