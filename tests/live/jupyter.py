@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
@@ -124,6 +125,14 @@ class Client:
             message = unpack_legacy(data)
         self.seen.append(message)
         return message
+
+    def closed(self) -> int | None:
+        """Reads to the end; the code that the gateway closed with."""
+        try:
+            while True:
+                self.receive()
+        except ConnectionClosed as end:
+            return end.rcvd.code if end.rcvd is not None else None
 
     def until(self, wanted: Callable[[Message], bool]) -> Message:
         """Reads up to the first that is wanted."""
