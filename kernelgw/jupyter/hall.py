@@ -137,9 +137,12 @@ class Hall:
     async def close(self, entry: Entry) -> None:
         """The document is closed; its session goes with the last one, if it was begun here."""
         self._entries.pop(entry.id, None)
-        others = any(each.chat == entry.chat for each in self._entries.values())
-        if not others:
-            await self.let_go(self.house.get(entry.chat))
+        await self.leave(entry.chat)
+
+    async def leave(self, chat: str) -> None:
+        """A document is not at it any more."""
+        if not any(each.chat == chat for each in self._entries.values()):
+            await self.let_go(self.house.get(chat))
 
 
 def document(body: Mapping[str, Any], *wanted: str) -> dict[str, str]:

@@ -137,6 +137,8 @@ class Room:
             if message.msg_type == kind:
                 channel = own
         if channel == "iopub":
+            if message.msg_type.endswith(("_reply", "_request")):
+                return
             if owed is not None and message.msg_type == "status" and message.content.get("execution_state") == "idle":
                 owed.idle = False
             self.tell(channel, parts)

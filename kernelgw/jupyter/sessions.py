@@ -31,7 +31,7 @@ async def post_session(body: Body, hall: TheHall) -> Response:
 
 
 async def _kernel_for(body: Body, hall: TheHall, wanted: dict[str, str]) -> Any:
-    kernel = body.get("kernel") or {}
+    kernel = {} if body.get("kernel") is None else body["kernel"]
     if not isinstance(kernel, dict):
         raise BadRequest("kernel is an object with an id or a name.")
     if isinstance(kernel.get("id"), str):
@@ -49,7 +49,10 @@ async def patch_session(id: str, body: Body, hall: TheHall) -> Response:
     entry = hall.entry(id)
     changes = document(body)
     session = await _kernel_for(body, hall, changes) if body.get("kernel") else None
-    return JSON(hall.shown(hall.change(entry, changes, session)))
+    changed = hall.change(entry, changes, session)
+    if changed.chat != entry.chat:
+        await hall.leave(entry.chat)
+    return JSON(hall.shown(changed))
 
 
 @router.delete("/api/sessions/{id}", status_code=204, summary="Close it; a session begun here ends with its last one")
