@@ -20,14 +20,16 @@ Told = tuple[str, Parts]
 
 
 class Attached:
-    """`v1`: which of the two framings it speaks. `session_id`: what it calls itself."""
+    """`v1`: which of the two framings it speaks. `session_id`: what it calls itself. `buffers`: whether it can be given
+    binary buffers."""
 
-    def __init__(self, session_id: str, v1: bool) -> None:
+    def __init__(self, session_id: str, v1: bool, buffers: bool = True) -> None:
         self.session_id = session_id
         self.names: OrderedDict[str, None] = OrderedDict({session_id: None})
         self.closing: tuple[int, str] | None = None
         self.missed: Iterator[Told] = iter(())
         self._v1 = v1
+        self._buffers = buffers
         self._waiting: deque[Told] = deque()
         self._size = 0
         self._something = asyncio.Event()
@@ -78,6 +80,7 @@ class Attached:
                 await self._something.wait()
 
     async def _send(self, send: Callable[[bytes | str], Awaitable[None]], channel: str, parts: Parts) -> None:
+        parts = parts if self._buffers else parts[:4]
         try:
             frame = pack_v1(channel, parts) if self._v1 else pack_legacy(channel, parts)
         except BadFrame:

@@ -30,7 +30,9 @@ async def channels(
     socket: WebSocket, kernel_id: str, hall: TheHall, session_id: Annotated[str, Query(max_length=128)] = ""
 ) -> None:
     v1 = V1 in socket.scope["subprotocols"]
-    client = Attached(session_id or uuid.uuid4().hex, v1)
+    # Jupyter's own server, as a client of a gateway, reads binary frames as text and hears nothing ever after.
+    relay = not v1 and socket.headers.get("user-agent", "").startswith("Tornado/")
+    client = Attached(session_id or uuid.uuid4().hex, v1, buffers=not relay)
     try:
         session = hall.find(kernel_id)
         hall.house.wake(session)

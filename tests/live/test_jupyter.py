@@ -27,6 +27,8 @@ def target(comm, message):
 get_ipython().kernel.comm_manager.register_target('echo', target)
 """
 
+OPEN = "from comm import create_comm; c = create_comm(target_name='t', data={'n': 1}, buffers=[b'\\xff\\x00'])"
+
 
 def kernel_of(session: Session) -> str:
     found = [each for each in session.client.get("/api/sessions").json() if each["name"] == session.id]
@@ -133,6 +135,18 @@ def test_comms_go_both_ways_with_their_buffers(lab: Client) -> None:
     answer = lab.until(lambda message: message.type == "comm_msg")
     assert (answer.content["data"], list(answer.buffers)) == ({"n": 2}, [b"\xff\x00"])
     assert lab.run("seen")[0] == "[b'\\x00\\x01\\xfe']"
+
+
+def test_jupyter_s_own_server_is_given_no_buffers(house: House, chat: Session) -> None:
+    """It would stop to hear anything: it takes all that comes for text."""
+    with attached(house.gateway, kernel_of(chat), v1=False, user_agent_header="Tornado/6.5") as relay:
+        found, _ = relay.ended(relay.execute(OPEN))
+        opened = next(message for message in found if message.type == "comm_open")
+        assert (opened.content["data"], list(opened.buffers)) == ({"n": 1}, [])
+    with attached(house.gateway, kernel_of(chat), v1=False) as other:
+        found, _ = other.ended(other.execute(OPEN))
+        opened = next(message for message in found if message.type == "comm_open")
+        assert list(opened.buffers) == [b"\xff\x00"]
 
 
 # several at once
