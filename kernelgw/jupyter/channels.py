@@ -60,7 +60,7 @@ async def _talk(socket: WebSocket, client: Attached, desk: Desk) -> None:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     for result in results:
-        if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
+        if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
             raise result
     if client.closing is not None:
         # It may not read: then it is cut off without a word.

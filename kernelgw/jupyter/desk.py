@@ -60,7 +60,10 @@ class Desk:
         try:
             if session.kernel is None:
                 self._house.wake(session)
-            self._room.pass_on(incoming.channel, incoming.parts)
+            if (incoming.channel, incoming.msg_type) == ("shell", "kernel_info_request"):
+                self._room.ask_about(incoming.header["msg_id"], incoming.parts)
+            else:
+                self._room.pass_on(incoming.channel, incoming.parts)
         except GatewayError as error:
             self._reply(incoming, failed(type(error).__name__, error.message))
             return

@@ -52,6 +52,8 @@ class Room:
         self._owed: dict[str, Owed] = {}
         self._watching: set[asyncio.Task[None]] = set()
         self._held: deque[tuple[str, Parts]] = deque()
+        # Requests that took the other way to a kernel whose shell is busy.
+        self._by_control: OrderedDict[str, None] = OrderedDict()
         # Where the log was when a client of this name last said something, and when the last of all left.
         self._heard: OrderedDict[str, int] = OrderedDict()
         self._left: int | None = None
@@ -131,6 +133,8 @@ class Room:
         parent = _sound(message)
         if parent is None:
             return
+        if channel == "control" and message.parent_id in self._by_control:
+            channel = "shell"
         owed = self._owed.get(message.parent_id)
         parts = _parts(message)
         for kind, own in OWN_CHANNEL if channel == "iopub" else ():
@@ -180,6 +184,17 @@ class Room:
         if len(self._held) >= MOST_HELD or size > MOST_HELD_BYTES:
             raise TooManyConnections("Too much waits for the kernel to start already.")
         self._held.append((channel, parts))
+
+    def ask_about(self, id_: str, parts: Parts) -> None:
+        """What kernel it is. While a cell runs the control channel answers, in place of the shell: clients wait for it
+        before they do anything else. Raises TooManyConnections."""
+        if self.session.current is None or self.session.kernel is None:
+            self.pass_on("shell", parts)
+            return
+        self._by_control[id_] = None
+        while len(self._by_control) > MOST_REMEMBERED:
+            self._by_control.popitem(last=False)
+        self.pass_on("control", parts)
 
     def _release(self) -> None:
         while self._held and self.session.kernel is not None:

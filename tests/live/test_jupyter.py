@@ -321,9 +321,12 @@ def test_who_comes_while_a_cell_runs_is_told_all_of_it_once(house: House, chat: 
     ) as stream:
         id_ = stream.until_text("one").data["execution_id"]
         with attached(house.gateway, kernel_of(chat), v1) as lab:
-            lab.until(lambda message: message.type == "stream")
+            # Clients wait for this before they do anything.
+            _, info = lab.ended(lab.send("kernel_info_request", {}))
+            assert (info.channel, info.content["status"]) == ("shell", "ok")
+            assert text(lab.seen) == "one\n"
             chat.touch("go")
-            lab.until(lambda message: message.content.get("execution_state") == "idle")
+            lab.until(lambda message: message.content.get("execution_state") == "idle" and message.of == id_)
             assert text([message for message in lab.seen if message.of == id_]) == "one\ntwo\n"
         stream.until("execution.completed")
 
