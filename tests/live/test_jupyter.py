@@ -109,6 +109,9 @@ def test_the_other_requests_go_to_the_kernel_and_come_back(lab: Client) -> None:
     assert comms.content["status"] == "ok"
     _, info = lab.ended(lab.send("kernel_info_request", {}, "control"))
     assert info.channel == "control"
+    asked = {"type": "request", "seq": 1, "command": "debugInfo", "arguments": {}}
+    _, debugger = lab.ended(lab.send("debug_request", asked, "control"))
+    assert (debugger.channel, debugger.content["success"]) == ("control", True)
 
 
 def test_what_is_not_for_clients_does_not_get_to_the_kernel(chat: Session, lab: Client) -> None:
