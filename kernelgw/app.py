@@ -10,6 +10,10 @@ from fastapi import FastAPI
 from . import __version__
 from .api import artifacts, docs, executions, pages, problems, sessions
 from .api.guard import Guard
+from .jupyter import channels
+from .jupyter import kernels as jupyter_kernels
+from .jupyter import sessions as jupyter_sessions
+from .jupyter.hall import Hall
 from .kernel.fences import raise_fences
 from .kernel.launcher import Launcher
 from .sessions.registry import Registry
@@ -28,6 +32,7 @@ def create_app(settings: Settings) -> Guard:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         registry = Registry(settings, Launcher(settings.data_dir, fences), open_store(settings))
         app.state.registry = registry
+        app.state.hall = Hall(registry)
         try:
             await registry.open()
             yield
@@ -50,6 +55,9 @@ def create_app(settings: Settings) -> Guard:
     app.include_router(sessions.router)
     app.include_router(executions.router)
     app.include_router(artifacts.router)
+    app.include_router(jupyter_kernels.router)
+    app.include_router(jupyter_sessions.router)
+    app.include_router(channels.router)
     return Guard(
         app,
         token=settings.token,

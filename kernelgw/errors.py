@@ -12,6 +12,7 @@
     ├── TooManyConnections    503  every place is taken by a caller with the token
     ├── UnknownLanguage       400
     ├── UnknownEnvironment    400
+    ├── KernelSpecNotFound    404  the same, asked for as Jupyter does
     ├── SessionNotFound       404
     ├── ExecutionNotFound     404
     ├── ArtifactNotFound      404
@@ -50,6 +51,10 @@ class GatewayError(Exception):
 
     def as_json(self) -> dict[str, Any]:
         return {"error": {"code": self.code, "message": self.message, "hint": self.hint, "details": self.details}}
+
+    def as_jupyter(self) -> dict[str, Any]:
+        """As Jupyter's clients read it, and ours beside it."""
+        return {"message": self.message, "reason": self.hint, **self.as_json()}
 
 
 class Unauthorized(GatewayError):
@@ -116,6 +121,12 @@ class UnknownEnvironment(GatewayError):
     code = "unknown_environment"
     status = 400
     hint = "Use one of the environments named in details, or declare a new one."
+
+
+class KernelSpecNotFound(GatewayError):
+    code = "kernel_spec_not_found"
+    status = 404
+    hint = "GET /api/kernelspecs lists those there are."
 
 
 class SessionNotFound(GatewayError):

@@ -21,6 +21,7 @@ import uvicorn
 from .api.connection import Limits, connections
 from .api.guard import Guard
 from .api.peers import Door
+from .api.sockets import Socket
 from .app import create_app, leave_sessions, running
 from .errors import GatewayError
 from .hardening import hide
@@ -53,8 +54,10 @@ def serve(settings: Settings) -> int:
             Limits(settings.max_header_bytes, settings.head_timeout_s, settings.body_timeout_s),
             Door(_room(settings), settings.max_strangers),
         ),
-        # Whoever adds one has to hand the connection over, its place and its clock with it.
-        ws="none",
+        ws=Socket,
+        ws_max_size=settings.max_body_bytes,
+        # A few bytes could be a flood once they are unpacked.
+        ws_per_message_deflate=False,
         timeout_keep_alive=settings.keep_alive_s,
         # Anybody could say by a header to be anybody.
         proxy_headers=False,

@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httptools
@@ -30,6 +31,8 @@ BODY_BYTES_PER_S = 4096
 MAX_UNWANTED = 64 << 10
 # To read a last answer, before the connection is cut.
 LINGER_S = 2.0
+# Where a WebSocket may be asked for; elsewhere a request is answered as if it had not asked.
+SOCKETS = (b"/api/kernels/", b"/channels")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class Connection(HttpToolsProtocol):
         self.limits = limits
         self.door = door
         self.peer = ""
+        if self.ws_protocol_class is not None:
+            self.ws_protocol_class = partial(self.ws_protocol_class, self)  # type: ignore[assignment,call-arg]
+        self._upgrades = False
         self._inside = False
         self._known = False
         # No byte is looked at any more.
@@ -89,9 +95,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_clock()
         self._unset_keepalive_if_required()
-        if self._inside:
-            self._inside = False
-            self.door.leave(self)
+        self.parted()
         # uvicorn tells only the newest of pipelined requests.
         _hang_up(self._answering)
         super().connection_lost(exc)
@@ -108,8 +112,11 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # No protocol here can be changed to; the request is answered as if it had not asked.
             self._deaf = True
+            if self._upgrades:
+                self._stop_clock()
+                self.handle_websocket_upgrade()
+                return
         except httptools.HttpParserError as error:
             fault, self._fault = self._fault, None
             self._refuse(fault or BadRequest("This is not HTTP/1.1 as it is written down.", reason=_plain(error)))
@@ -140,7 +147,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {ADMITTED: self._admitted}  # type: ignore[dict-item]
+        self.scope["extensions"] = {ADMITTED: self.admitted}  # type: ignore[dict-item]
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # What comes after a body is no header: the request was judged by those before it.
@@ -156,13 +163,24 @@ class Connection(HttpToolsProtocol):
         self._body_began = self.loop.time()
         self._body_bytes = 0
         self._body_size = self._announced()
+        self._upgrades = self.parser.should_upgrade() and self._is_for_a_socket()
         super().on_headers_complete()
-        if self.parser.should_upgrade():
+        if self.parser.should_upgrade() and not self._upgrades:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self._in_body = False
         super().on_message_complete()
+
+    def _is_for_a_socket(self) -> bool:
+        """Nothing may be under way: what is behind it is no HTTP any more."""
+        path = self.url.partition(b"?")[0]
+        first, last = SOCKETS
+        wanted = self.parser.get_method() == b"GET" and path.startswith(first) and path.endswith(last)
+        return wanted and not self._body_size and not self._is_busy() and super()._should_upgrade()
+
+    def _should_upgrade(self) -> bool:
+        return self._upgrades
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(BadRequest(msg))
@@ -208,7 +226,12 @@ class Connection(HttpToolsProtocol):
         self._inside = False
         self._cut()
 
-    def _admitted(self) -> None:
+    def parted(self) -> None:
+        if self._inside:
+            self._inside = False
+            self.door.leave(self)
+
+    def admitted(self) -> None:
         """The guard has seen the token."""
         if self._inside and not self._known:
             self._known = True

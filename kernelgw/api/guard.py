@@ -117,10 +117,10 @@ class Guard:
             return False
 
     async def _refuse(self, error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
+        if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
             await send({"type": "websocket.close", "code": 1008, "reason": error.code})
             return
-        await problem(error)(scope, receive, _with_defaults(send))
+        await problem(error, scope["path"])(scope, receive, _with_defaults(send))
 
 
 class _Limited:
@@ -151,14 +151,14 @@ class _Limited:
                 await send(message)
             elif not refused:
                 refused = True
-                await problem(too_large(self.most))(scope, receive, send)
+                await problem(too_large(self.most), scope["path"])(scope, receive, send)
 
         await self.app(scope, counted, answer)
 
 
 def _with_defaults(send: Send) -> Send:
     async def headed(message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
             headers = list(message.get("headers", ()))
             named = {name.lower() for name, _ in headers}
             message = {**message, "headers": headers + [each for each in DEFAULTS if each[0] not in named]}

@@ -24,28 +24,34 @@ class JSON(Response):
         return orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS)
 
 
-def problem(error: GatewayError) -> Response:
+def problem(error: GatewayError, path: str = "") -> Response:
+    """`path`: what was called, which has Jupyter's own form of errors below /api."""
     headers = {}
     if (after := error.details.get("retry_after_s")) is not None:
         headers["Retry-After"] = str(math.ceil(after))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSON(error.as_json(), error.status, headers)
+    body = error.as_jupyter() if is_jupyter(path) else error.as_json()
+    return JSON(body, error.status, headers)
 
 
-async def _ours(_: Request, error: Exception) -> Response:
+def is_jupyter(path: str) -> bool:
+    return path == "/api" or path.startswith("/api/")
+
+
+async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)
-    return problem(error)
+    return problem(error, request.url.path)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [{"where": ".".join(str(part) for part in fault["loc"]), "what": fault["msg"]} for fault in error.errors()]
     first = faults[0] if faults else {"where": "body", "what": "is not valid"}
-    return problem(BadRequest(f"{first['where']}: {first['what']}.", faults=faults))
+    return problem(BadRequest(f"{first['where']}: {first['what']}.", faults=faults), request.url.path)
 
 
-async def _plain(_: Request, error: Exception) -> Response:
+async def _plain(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
     body = {
@@ -54,12 +60,13 @@ async def _plain(_: Request, error: Exception) -> Response:
         "hint": "The calls that there are stand at /docs.",
         "details": {},
     }
-    return JSON({"error": body}, error.status_code, dict(error.headers or {}))
+    jupyter = {"message": body["message"], "reason": code} if is_jupyter(request.url.path) else {}
+    return JSON({**jupyter, "error": body}, error.status_code, dict(error.headers or {}))
 
 
-async def _unforeseen(_: Request, error: Exception) -> Response:
+async def _unforeseen(request: Request, error: Exception) -> Response:
     log.error("unforeseen error", exc_info=error)
-    return problem(GatewayError("The gateway failed to answer this request."))
+    return problem(GatewayError("The gateway failed to answer this request."), request.url.path)
 
 
 def install(app: FastAPI) -> None:

@@ -124,7 +124,7 @@ GA07 sessions cannot call the gateway
 GA08 the token is in no log, error, environment or notebook
 GA09 large, deep, slow and idle requests are bounded
 GA10 a socket that was replaced is not used | sockets by path inside sessions
-GA11 a token that is withdrawn ends its upgrades | upgrades and withdrawable tokens
+GA11 a token that is withdrawn ends its upgrades
 GA12 wrong tokens are slowed down, and compared in constant time
 OU01* scripts in outputs reach neither the page nor its origin
 OU02* outputs cannot navigate, pop up, post or install

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,10 +33,12 @@ class Listener(Protocol):
 
 
 class KernelClient:
-    """Channels of one kernel. Messages that arrive while nobody listens are dropped."""
+    """Channels of one kernel. Messages that arrive while nobody listens are dropped. `tap`: given every message too,
+    after the listener, with the name of the channel that it came by."""
 
     def __init__(self) -> None:
         self.listener: Listener | None = None
+        self.tap: Callable[[str, wire.Message], None] | None = None
         self.on_lost: Callable[[], None] = lambda: None
         self.session = uuid.uuid4().hex
         self._peers: dict[str, zmtp.Peer] = {}
@@ -75,7 +77,7 @@ class KernelClient:
 
     def _make_peers(self) -> None:
         for channel, kind, handler in (
-            ("shell", "DEALER", self._ignore),
+            ("shell", "DEALER", self._on_shell),
             ("stdin", "DEALER", self._ignore),
             ("control", "DEALER", self._on_control),
             ("iopub", "SUB", self._on_iopub),
@@ -100,6 +102,14 @@ class KernelClient:
 
     def send(self, channel: str, msg_type: str, msg_id: str, content: Mapping[str, Any]) -> None:
         self._peers[channel].send(wire.encode(msg_type, msg_id, self.session, content))
+
+    def relay(self, channel: str, raw: Sequence[bytes]) -> None:
+        """A message as somebody else wrote it: header, parent header, metadata, content, buffers."""
+        self._peers[channel].send([wire.DELIMITER, b"", *raw])
+
+    async def room(self, channel: str) -> None:
+        """Returns when the kernel has taken most of what was sent to it, or is gone."""
+        await self._peers[channel].room()
 
     def execute(self, msg_id: str, code: str, allow_stdin: bool) -> None:
         content = {
@@ -178,15 +188,24 @@ class KernelClient:
         self.taken = number or self.taken
         self._unconfirmed_bytes += sum(map(len, frames))
         if self.listener is not None:
-            self.listener.on_iopub(wire.decode(frames), number)
+            message = wire.decode(frames)
+            self.listener.on_iopub(message, number)
+            if self.tap is not None:
+                self.tap("iopub", message)
         else:
             self.confirm(self.taken)
 
     def _ignore(self, frames: list[bytes]) -> None:
         """Whatever is of interest comes by iopub."""
 
+    def _on_shell(self, frames: list[bytes]) -> None:
+        if self.tap is not None:
+            self.tap("shell", wire.decode(frames))
+
     def _on_control(self, frames: list[bytes]) -> None:
         message = wire.decode(frames)
+        if self.tap is not None:
+            self.tap("control", message)
         waiting = self._interrupted
         if message.msg_type == "interrupt_reply" and waiting is not None and not waiting.done():
             waiting.set_result(None)

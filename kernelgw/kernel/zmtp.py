@@ -38,6 +38,8 @@ class Peer(asyncio.Protocol):
         self._pending = 0
         self._greeted = False
         self._unsent: list[bytes] = []
+        self._room = asyncio.Event()
+        self._room.set()
         self.ready = False
         self._listening = True
 
@@ -51,7 +53,14 @@ class Peer(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
         self.ready = False
+        self._room.set()
         self._on_lost()
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
@@ -94,6 +103,10 @@ class Peer(asyncio.Protocol):
         if whether != self._listening and self._transport is not None:
             self._listening = whether
             self._transport.resume_reading() if whether else self._transport.pause_reading()
+
+    async def room(self) -> None:
+        """Returns when the other side has taken most of what was sent, or is gone."""
+        await self._room.wait()
 
     def close(self) -> None:
         if self._transport is not None:

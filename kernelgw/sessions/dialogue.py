@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..errors import NotWaitingForInput
 from ..events import translate
 from ..events.log import EventLog
 from ..events.translate import Happening
@@ -42,6 +43,23 @@ class Dialogue:
         self._executions = executions
         self._finish = finish
         self._artifacts = artifacts
+
+    def answer(self, execution: Execution, value: str) -> None:
+        """To what `input()` asked. Raises NotWaitingForInput."""
+        if not execution.waiting_for_input or self.kernel is None:
+            raise NotWaitingForInput("This execution is not waiting for input.")
+        execution.waiting_for_input = False
+        self._log.note(notes.answered(execution))
+        self.kernel.client.answer_input(value)
+
+    def ask(self, execution: Execution) -> None:
+        """Sends it to the kernel. Raises TypeError, ValueError, OSError when it cannot be said as a message."""
+        assert self.kernel is not None
+        if execution.order is not None and execution.order.request:
+            self.kernel.client.relay("shell", execution.order.request)
+            execution.order = execution.order.sent()
+        else:
+            self.kernel.client.execute(execution.id, execution.code, execution.stdin)
 
     def on_iopub(self, message: Message, number: int = 0) -> None:
         kind = message.msg_type
@@ -96,6 +114,9 @@ class Dialogue:
 
     def _status(self, execution: Execution | None, message: Message) -> None:
         running = execution is not None and execution is self.current and execution.ended is None
+        if running and execution is not None and execution.order is not None and execution.order.silent:
+            # No `execute_input` comes of it.
+            self._begun(execution)
         if running and execution is not None and message.content.get("execution_state") == "idle":
             execution.idle = True
             if execution.reply is None:
@@ -106,8 +127,13 @@ class Dialogue:
         # Once: code can say it again, and each time would cost an interrupt.
         if execution is None or execution is not self.current or execution.entered:
             return
-        execution.entered = True
         execution.execution_count = translate.count(message.content)
+        self._begun(execution)
+
+    def _begun(self, execution: Execution) -> None:
+        if execution.entered:
+            return
+        execution.entered = True
         self._log.note(notes.entered(execution))
         if execution.stopping is not None and self.kernel is not None:
             self.kernel.interrupt()

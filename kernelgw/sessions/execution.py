@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -34,6 +34,33 @@ FILE_BYTES = 600
 FINISHED = frozenset(Status) - {Status.QUEUED, Status.RUNNING}
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By whom a cell was asked for through another door than our own. `id`: what they call it. `header`: of their
+    message, which all that comes of it refers to. `stops`: whether what they have waiting behind it is not to run
+    once it has failed. `silent`: the kernel does not say when it begins it."""
+
+    id: str
+    by: str
+    username: str
+    header: dict[str, Any]
+    stops: bool = False
+    silent: bool = False
+    # Their message, until it is sent to the kernel as it is.
+    request: tuple[bytes, ...] = ()
+
+    @property
+    def asker(self) -> str:
+        return str(self.header.get("session", ""))
+
+    def as_json(self) -> dict[str, Any]:
+        return {"by": self.by, "username": self.username}
+
+    def sent(self) -> Order:
+        """What of it is kept."""
+        return replace(self, request=())
+
+
 @dataclass(eq=False)
 class Execution:
     """Also the state of its run: `entered` once the kernel has begun it, `idle` and `reply` as they come in."""
@@ -44,7 +71,8 @@ class Execution:
     kept_outputs: Outputs
     timeout_s: float | None = None
     stdin: bool = False
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    order: Order | None = None
+    id: str = ""
     status: Status = Status.QUEUED
     execution_count: int | None = None
     error: dict[str, Any] | None = None
@@ -75,6 +103,9 @@ class Execution:
     _started_at: datetime | None = None
     _duration: float | None = None
     _done: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.id = self.id or (self.order.id if self.order is not None else uuid.uuid4().hex)
 
     @property
     def outputs(self) -> Outputs:
@@ -181,7 +212,18 @@ class Execution:
             "files_left_out": self.files_left_out,
             "files_whole": self.files_whole,
             "full_text": self.full_text,
+            **(self.order.as_json() if self.order is not None else {}),
         }
+
+    def as_begun(self) -> dict[str, Any]:
+        """What is told when it starts."""
+        facts = {"code": self.code, "language": self.language, "started_at": self.summary()["started_at"]}
+        return facts | (self.order.as_json() if self.order is not None else {})
+
+    def lost(self, name: str, why: str, hint: str) -> None:
+        """Its kernel ended under it."""
+        self.error = {"name": name, "value": why, "traceback": [], "hint": hint}
+        self.state_lost = True
 
     def as_json(self) -> dict[str, Any]:
         return {**self.summary(), "code": self.code, "outputs": self.outputs.as_json()}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..events.outputs import Outputs
-from .execution import Execution
+from .execution import Execution, Order
 
 if TYPE_CHECKING:
     from .session import Session
@@ -80,6 +81,7 @@ def _asked(execution: Execution) -> Note:
         "language": execution.language,
         "timeout_s": execution.timeout_s,
         "stdin": execution.stdin,
+        **({"order": asdict(execution.order.sent())} if execution.order is not None else {}),
     }
 
 
@@ -92,5 +94,6 @@ def execution_of(session_id: str, note: Note, output_bytes: int) -> Execution:
         Outputs(output_bytes),
         timeout_s=note["timeout_s"],
         stdin=note["stdin"],
+        order=Order(**note["order"]) if "order" in note else None,
         id=note["id"],
     )

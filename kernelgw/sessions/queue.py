@@ -45,6 +45,18 @@ class Queue:
             execution.error = {"name": "NotRun", "value": why, "traceback": []}
             self._finish(execution, status)
 
+    def skip(self, failed: Execution) -> None:
+        """Who asked for one that failed may have wanted that theirs behind it are not run."""
+        if failed.order is None or not failed.order.stops:
+            return
+        asker = failed.order.asker
+        theirs = [each for each in self._waiting if each.order is not None and each.order.asker == asker]
+        # All are out before the first is finished, or the next would begin then.
+        self._waiting = deque(each for each in self._waiting if each not in theirs)
+        for execution in theirs:
+            execution.error = {"name": "NotRun", "value": "Not run, since the one before it failed.", "traceback": []}
+            self._finish(execution, Status.INTERRUPTED)
+
     def cancel(self, status: Status, why: str) -> None:
         """None of those that wait now is run."""
         for execution in self._all():

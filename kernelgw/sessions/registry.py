@@ -33,7 +33,7 @@ from ..sandbox.workspaces import Workspace
 from ..settings import Settings
 from ..store.service import Store
 from .artifacts import Allowance
-from .execution import Execution
+from .execution import Execution, Order
 from .lifecycle import State
 from .plan import Plan
 from .pool import Pool
@@ -212,12 +212,24 @@ class Registry:
         return forgotten is None or await forgotten
 
     def execute(
-        self, session: Session, code: str, language: str | None, timeout_s: float | None, stdin: bool
+        self,
+        session: Session,
+        code: str,
+        language: str | None,
+        timeout_s: float | None,
+        stdin: bool,
+        order: Order | None = None,
     ) -> Execution:
         """Runs code in a session. Raises HouseFull when it needs a kernel and there is no room, QueueFull."""
         if session.state not in LIVE:
             self.admit(session.plan.terms.limits)
-        return session.execute(code, language, timeout_s, stdin)
+        return session.execute(code, language, timeout_s, stdin, order)
+
+    def wake(self, session: Session) -> None:
+        """Gives it a kernel if it has none. Raises HouseFull, DiskFull."""
+        if session.state not in LIVE:
+            self.admit(session.plan.terms.limits)
+            session.wake()
 
     def restart(self, session: Session) -> None:
         if session.state not in LIVE:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Any, Protocol
 
 from ..artifacts.contents import Drawer
-from ..errors import DiskFull, GatewayError, NotWaitingForInput, SessionNotFound
+from ..errors import DiskFull, GatewayError, SessionNotFound
 from ..events.journal import Journal
 from ..events.log import EventLog
 from ..events.outputs import Outputs
@@ -24,7 +23,7 @@ from .artifacts import Artifacts
 from .deadline import Deadline
 from .dialogue import Dialogue
 from .ending import Ending
-from .execution import Execution, Status
+from .execution import Execution, Order, Status
 from .hints import hint
 from .history import History
 from .inbox import Inbox
@@ -34,14 +33,9 @@ from .plan import Plan
 from .queue import Queue
 from .recorder import Recorder
 from .restore import Restored
+from .seams import KernelSource, Watcher
 
 HISTORY_SHARE = 2  # All executions together may keep this many times what one may.
-
-
-class KernelSource(Protocol):
-    """Where a session gets its kernels. Raises GatewayError when there is none to be had."""
-
-    async def take(self, session: Session) -> Kernel: ...
 
 
 class Session:
@@ -70,6 +64,7 @@ class Session:
         self._inbox = Inbox(self.dialogue, self.artifacts)
         self._ending = Ending(self.log, self.artifacts, self._complete)
         self._deadline = Deadline(plan.grace_s, self._too_long, self._overdue)
+        self._watcher: Watcher | None = None
         self._lost: str | None = None
         self._closing = False
         if journal is not None:
@@ -112,7 +107,7 @@ class Session:
             self._over(execution, execution.ended)
         else:
             # It may never have got there; it is not run twice.
-            kernel.client.execute(execution.id, execution.code, execution.stdin)
+            self.dialogue.ask(execution)
             self._deadline.watch(execution)
 
     def detached(self, exit_: Exit) -> None:
@@ -139,20 +134,23 @@ class Session:
     # what doors call
 
     def execute(
-        self, code: str, language: str | None = None, timeout_s: float | None = None, stdin: bool = False
+        self,
+        code: str,
+        language: str | None = None,
+        timeout_s: float | None = None,
+        stdin: bool = False,
+        order: Order | None = None,
     ) -> Execution:
-        """Queues a cell; it starts now if nothing is before it. Raises QueueFull, SessionNotFound."""
+        """Queues a cell; it starts now if nothing is before it. Raises QueueFull, SessionNotFound.
+
+        `order`: when another door asks, with an id that is new here."""
         if self._closing:
             raise SessionNotFound(f"The session {self.id!r} is being ended.")
         self._queue.check_room()
         limit = self.plan.timeout_s if timeout_s is None else timeout_s
+        outputs = Outputs(self.plan.output_bytes)
         execution = Execution(
-            self.id,
-            code,
-            language or self.plan.language,
-            Outputs(self.plan.output_bytes),
-            timeout_s=limit or None,
-            stdin=stdin,
+            self.id, code, language or self.plan.language, outputs, limit or None, stdin=stdin, order=order
         )
         self.artifacts.watch(execution)
         execution.first_seq = self.log.last + 1
@@ -177,11 +175,8 @@ class Session:
             self._queue.drop(execution, Status.INTERRUPTED, "Its caller left before it started.")
 
     def answer_input(self, execution: Execution, value: str) -> None:
-        if not execution.waiting_for_input or self.kernel is None:
-            raise NotWaitingForInput("This execution is not waiting for input.")
-        execution.waiting_for_input = False
-        self.log.note(notes.answered(execution))
-        self.kernel.client.answer_input(value)
+        """Raises NotWaitingForInput."""
+        self.dialogue.answer(execution, value)
         self.touch()
 
     def restart(self) -> None:
@@ -198,6 +193,20 @@ class Session:
         self._kernel_exited(exit_)
         if self.state is State.DEAD and not self._closing:
             self._start()
+
+    def wake(self) -> None:
+        """Sees to it that there is a kernel, before there is anything to run."""
+        if self.state in WITHOUT_KERNEL and not self._closing:
+            self.touch()
+            self._start()
+
+    def watch(self, watcher: Watcher | None) -> None:
+        self._watcher = watcher
+        if self.kernel is not None:
+            self._let_watch(self.kernel)
+
+    def _let_watch(self, kernel: Kernel) -> None:
+        kernel.client.tap = self._watcher.on_message if self._watcher is not None else None
 
     def sleep(self, why: str) -> None:
         """Gives the kernel up; the session stays and gets a new one when it is used again."""
@@ -285,6 +294,7 @@ class Session:
     def _listen_to(self, kernel: Kernel) -> None:
         self.dialogue.kernel = kernel
         kernel.client.listener, self._inbox.client = self._inbox, kernel.client
+        self._let_watch(kernel)
         self.log.written = kernel.client.confirm
         kernel.exited = lambda exit_: self._inbox.then(lambda: self._kernel_exited(exit_))
         kernel.disconnected = self._queue.doom
@@ -301,9 +311,8 @@ class Session:
             self._become(State.DEAD, exit_.reason)
         execution = self.dialogue.current
         if execution is not None and execution.ended is None:
-            status = execution.stopping if exit_.cause == "deadline" else Status.KILLED
-            execution.error = {"name": "KernelDied", "value": exit_.reason, "traceback": [], "hint": exit_.hint}
-            execution.state_lost = True
+            status = execution.stopping if exit_.cause == "deadline" else None
+            execution.lost("KernelDied", exit_.reason, exit_.hint)
             self._ending.begin(execution, status or Status.KILLED, kernel)
         # What was waiting had counted on variables that are gone; what came later had not, nor what came after
         # a planned end.
@@ -332,17 +341,12 @@ class Session:
             self.log.append("session.state", data, execution.id)
         self._lost = None
         self._become(State.BUSY)
-        started = {
-            "code": execution.code,
-            "language": execution.language,
-            "started_at": execution.summary()["started_at"],
-        }
-        self.log.append("execution.started", started, execution.id, len(execution.code))
+        self.log.append("execution.started", execution.as_begun(), execution.id, len(execution.code))
         self._deadline.watch(execution)
         # What the kernel may begin has to be known to whoever comes after us.
         self.log.flush()
         try:
-            self.kernel.client.execute(execution.id, execution.code, execution.stdin)
+            self.dialogue.ask(execution)
         except (TypeError, ValueError, OSError) as error:
             execution.error = {"name": "NotSent", "value": f"The code cannot be sent: {error}", "traceback": []}
             self._complete(execution, Status.FAILED)
@@ -374,10 +378,12 @@ class Session:
             return
         execution.finish(status)
         self.touch()
-        if self.dialogue.current is execution:
+        if was_current := self.dialogue.current is execution:
             self.dialogue.current = None
             if self.state is State.BUSY:
                 self._become(State.IDLE)
+        if was_current and status is not Status.COMPLETED:
+            self._queue.skip(execution)
         self._history.completed(execution)
         event = self.log.append("execution.completed", execution.summary(), execution.id, execution.summary_size)
         execution.last_seq = event.seq
@@ -387,7 +393,6 @@ class Session:
     def _become(self, state: State, reason: str | None = None) -> None:
         self.state = move(self.state, state)
         self.reason = reason
-        data: dict[str, Any] = {"state": state.value}
-        if reason is not None:
-            data["reason"] = reason
-        self.log.append("session.state", data)
+        self.log.append("session.state", {"state": state.value} | ({} if reason is None else {"reason": reason}))
+        if self._watcher is not None:
+            self._watcher.on_state()

@@ -1,0 +1,72 @@
+"""A connection that has become a WebSocket. It keeps the place at the door that it had, to its end."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+from websockets.http11 import Request
+
+from .guard import ADMITTED
+
+# Pieces that one message may come in. Empty ones would count for nothing in its size.
+MOST_FRAGMENTS = 4096
+# For a peer to take what it was sent last, the code it is closed with included.
+LINGER_S = 2.0
+TOO_BIG = 1009
+log = logging.getLogger("kernelgw.sockets")
+
+
+class Place(Protocol):
+    """What the connection was before."""
+
+    def admitted(self) -> None:
+        """The guard has seen the token."""
+
+    def parted(self) -> None:
+        """It has ended."""
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """uvicorn's own, which holds back what its peer does not take, and closes with 1012 when the gateway stops."""
+
+    def __init__(self, place: Place, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._place = place
+        # It would log each address with the token in it.
+        self.logger = log
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions[ADMITTED] = self._place.admitted
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) < MOST_FRAGMENTS:
+            super().handle_cont(event)
+        elif not self.close_sent:
+            self.conn.fail(TOO_BIG, "too many fragments")
+            self.handle_parser_exception()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._place.parted()
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        self._cut_off_soon()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._cut_off_soon()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._cut_off_soon()
+
+    def _cut_off_soon(self) -> None:
+        """Who does not read would otherwise keep what it was sent here for ever."""
+        self.loop.call_later(LINGER_S, self.transport.abort)

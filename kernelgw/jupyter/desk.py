@@ -1,0 +1,149 @@
+"""What a client may ask of its session, and what becomes of it: cells go where all cells go, the rest to the kernel."""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+
+from ..errors import BadRequest, GatewayError, NotWaitingForInput
+from ..sessions.execution import Order
+from ..sessions.registry import Registry
+from .attached import Attached
+from .framing import Incoming, Parts
+from .messages import failed, message, status
+from .room import Room
+
+# Anything else could run code that is in no history, or reach what is between the gateway and its kernels.
+SHELL = frozenset(
+    {"kernel_info_request", "complete_request", "inspect_request", "is_complete_request", "history_request"}
+    | {"comm_info_request", "comm_open", "comm_msg", "comm_close"}
+)
+CONTROL = frozenset({"kernel_info_request", "debug_request", "usage_request"})
+PASSED_ON = MappingProxyType({"shell": SHELL, "control": CONTROL})
+ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+LONGEST_USERNAME = 256
+
+
+class Desk:
+    """For one client. `let_go`: what a request to shut the kernel down comes to here."""
+
+    def __init__(self, house: Registry, room: Room, client: Attached, let_go: Any) -> None:
+        self._house = house
+        self._room = room
+        self._client = client
+        self._let_go = let_go
+
+    async def take(self, incoming: Incoming) -> None:
+        """Returns when the next may come. Raises BadFrame."""
+        self._client.goes_by(str(incoming.header.get("session", "")))
+        self._room.heard(self._client)
+        kind = incoming.msg_type
+        if incoming.channel == "shell" and kind == "execute_request":
+            self._execute(incoming)
+        elif incoming.channel == "stdin" and kind == "input_reply":
+            self._answer(incoming)
+        elif incoming.channel == "control" and kind == "interrupt_request":
+            self._room.session.interrupt()
+            self._reply(incoming, {"status": "ok"})
+        elif incoming.channel == "control" and kind == "shutdown_request":
+            await self._shut_down(incoming)
+        elif kind in PASSED_ON.get(incoming.channel, ()):
+            await self._pass_on(incoming)
+        elif kind.endswith("_request"):
+            self._reply(incoming, failed("NotSupported", f"There is no {kind[:100]} here."))
+
+    async def _pass_on(self, incoming: Incoming) -> None:
+        session = self._room.session
+        try:
+            if session.kernel is None:
+                self._house.wake(session)
+            if (incoming.channel, incoming.msg_type) == ("shell", "kernel_info_request"):
+                self._room.ask_about(incoming.header["msg_id"], incoming.parts)
+            else:
+                self._room.pass_on(incoming.channel, incoming.parts)
+        except GatewayError as error:
+            self._reply(incoming, failed(type(error).__name__, error.message))
+            return
+        if incoming.msg_type.startswith("comm_"):
+            session.touch()
+        if session.kernel is not None:
+            # A kernel that does not read: then its clients are not read either.
+            await session.kernel.client.room(incoming.channel)
+
+    # cells
+
+    def _execute(self, incoming: Incoming) -> None:
+        try:
+            order, code, stdin = _order(incoming)
+            if order.id in self._room.session.executions:
+                raise BadRequest("A msg_id can be used once.")
+            execution = self._house.execute(self._room.session, code, None, None, stdin, order)
+        except GatewayError as error:
+            self._reply(incoming, failed(type(error).__name__, error.message))
+            return
+        self._room.owe(execution)
+
+    def _answer(self, incoming: Incoming) -> None:
+        current = self._room.session.current
+        value = incoming.content.get("value")
+        # Only who asked for a cell is asked by it.
+        if current is None or current.order is None or current.order.asker not in self._client.names:
+            return
+        if isinstance(value, str):
+            try:
+                self._room.session.answer_input(current, value)
+            except NotWaitingForInput:
+                return
+
+    # the kernel's life
+
+    async def _shut_down(self, incoming: Incoming) -> None:
+        restart = incoming.content.get("restart") is True
+        try:
+            if restart:
+                self._house.restart(self._room.session)
+            self._reply(incoming, {"status": "ok", "restart": restart})
+            if not restart:
+                await self._let_go(self._room.session)
+        except GatewayError as error:
+            self._reply(incoming, failed(type(error).__name__, error.message))
+
+    def _reply(self, incoming: Incoming, content: dict[str, Any]) -> None:
+        """In the kernel's place, framed by the states that clients wait for."""
+        parent = incoming.header
+        kind = incoming.msg_type.removesuffix("_request") + "_reply"
+        self._client.tell("iopub", status("busy", parent))
+        self._client.tell(incoming.channel, message(kind, content, parent))
+        self._client.tell("iopub", status("idle", parent))
+
+
+def _order(incoming: Incoming) -> tuple[Order, str, bool]:
+    """Raises BadRequest."""
+    content = incoming.content
+    code = content.get("code")
+    if not isinstance(code, str):
+        raise BadRequest("An execute_request has a code, which is a text.")
+    if ID.fullmatch(incoming.header["msg_id"]) is None:
+        raise BadRequest("A msg_id has 1 to 128 letters, digits, dots, dashes or underscores here.")
+    order = Order(
+        incoming.header["msg_id"],
+        "jupyter",
+        str(incoming.header.get("username", ""))[:LONGEST_USERNAME],
+        incoming.header,
+        stops=content.get("stop_on_error", True) is True,
+        silent=content.get("silent") is True,
+        request=tuple(_request(incoming, content)),
+    )
+    return order, code, content.get("allow_stdin", True) is True
+
+
+def _request(incoming: Incoming, content: dict[str, Any]) -> Parts:
+    """As the client wrote it. What has to be skipped after a failure is known here, not to the kernel: it would skip
+    what others are waiting for."""
+    if content.get("stop_on_error") is False:
+        return incoming.parts
+    header, parent, metadata, _, *buffers = incoming.parts
+    return [header, parent, metadata, orjson.dumps({**content, "stop_on_error": False}), *buffers]

@@ -1,0 +1,159 @@
+"""The whole of this door: which session a kernel's id means, who is at which, and what documents are open on them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from ..environments import EnvironmentInvalid, EnvironmentMissing, declared, find
+from ..errors import BadRequest, KernelDidNotStart, SessionNotFound, TooManyConnections
+from ..sessions.lifecycle import State
+from ..sessions.registry import Registry
+from ..sessions.session import Session
+from . import models
+from .models import DEFAULT, Entry
+from .room import Room
+
+MOST_ENTRIES = 1000
+LONGEST = 1024
+
+
+class Hall:
+    """One of a gateway. What is opened here is remembered as long as the gateway runs; the sessions are longer."""
+
+    def __init__(self, house: Registry) -> None:
+        self.house = house
+        self.started = datetime.now(UTC)
+        self._rooms: dict[str, Room] = {}
+        self._names: dict[str, str] = {}
+        self._entries: dict[str, Entry] = {}
+
+    # kernels
+
+    def find(self, kernel_id: str) -> Session:
+        """Raises SessionNotFound."""
+        session = self.house.sessions.get(self._names.get(kernel_id, ""))
+        if session is None:
+            self._names = {models.kernel_id(name): name for name in self.house.sessions}
+            session = self.house.sessions.get(self._names.get(kernel_id, ""))
+        if session is None:
+            raise SessionNotFound(
+                f"Kernel does not exist: {kernel_id[:100]}", "GET /api/kernels lists those there are."
+            )
+        return session
+
+    def room(self, session: Session) -> Room:
+        found = self._rooms.get(session.id)
+        if found is None or found.session is not session:
+            found = self._rooms[session.id] = Room(session, self._forget)
+        return found
+
+    def _forget(self, session: Session) -> None:
+        room = self._rooms.get(session.id)
+        if room is not None and room.session is session:
+            del self._rooms[session.id]
+        for entry in [each for each in self._entries.values() if each.chat == session.id]:
+            del self._entries[entry.id]
+
+    def connections(self, session: Session) -> int:
+        room = self._rooms.get(session.id)
+        return len(room.clients) if room is not None and room.session is session else 0
+
+    def kernel(self, session: Session) -> dict[str, Any]:
+        return models.kernel(session, self.house.settings.environment, self.connections(session))
+
+    async def begin(self, spec: str | None, env: Mapping[str, str], document: Mapping[str, str]) -> Session:
+        """A new session with a kernel. Raises GatewayError."""
+        environment = self.house.settings.environment if spec in (None, "", DEFAULT) else str(spec)
+        # Where the client's own files lie, and whatever else Jupyter's servers say of themselves.
+        variables = {name: value for name, value in env.items() if not name.startswith("KERNEL_")}
+        wishes = {"environment": environment, "env": variables, "jupyter": dict(document)}
+        session, _ = self.house.get_or_create(None, wishes)
+        self.house.wake(session)
+        while session.state is State.STARTING:
+            await session.log.wait(session.log.last)
+        if session.state is State.DEAD:
+            await self.house.delete(session.id)
+            raise KernelDidNotStart(session.reason or "The kernel could not be started.")
+        return session
+
+    async def let_go(self, session: Session) -> None:
+        """What shutting a kernel down means: the end of a session that was begun here. A chat's goes on without."""
+        if models.is_ours(session):
+            await self.house.delete(session.id)
+
+    def environments(self) -> Iterator[tuple[str, str]]:
+        """Those that kernels can be had of, by the names that clients use, with titles."""
+        default = self.house.settings.environment
+        yield DEFAULT, "Python 3 (kernelgw)"
+        for name in sorted(declared(self.house.settings.data_dir)):
+            try:
+                if name not in (default, DEFAULT):
+                    find(name, self.house.settings.data_dir)
+                    yield name, f"Python 3 ({name})"
+            except (EnvironmentMissing, EnvironmentInvalid):
+                continue
+
+    # documents
+
+    def entries(self) -> list[Entry]:
+        """Each chat has one at least."""
+        shown = {entry.chat for entry in self._entries.values()}
+        own = [models.entry_of(each) for each in self.house.sessions.values() if each.id not in shown]
+        return [*(each for each in self._entries.values() if each.chat in self.house.sessions), *own]
+
+    def entry(self, id_: str) -> Entry:
+        """Raises SessionNotFound."""
+        for entry in self.entries():
+            if entry.id == id_:
+                return entry
+        raise SessionNotFound(f"Session not found: session_id={id_[:100]}", "GET /api/sessions lists those there are.")
+
+    def at(self, path: str) -> Entry | None:
+        return next((entry for entry in self.entries() if entry.path == path), None)
+
+    def shown(self, entry: Entry) -> dict[str, Any]:
+        return models.session(entry, self.kernel(self.house.get(entry.chat)))
+
+    def open(self, session: Session, document: Mapping[str, str]) -> Entry:
+        """One more document at a session, or the first of one that was made for it. Raises TooManyConnections."""
+        if len(self._entries) >= MOST_ENTRIES:
+            raise TooManyConnections(f"{MOST_ENTRIES} documents are open already.")
+        own = models.entry_of(session)
+        if own.path == document["path"]:
+            return own
+        entry = Entry(str(uuid.uuid4()), session.id, document["path"], document["name"], document["type"])
+        self._entries[entry.id] = entry
+        return entry
+
+    def change(self, entry: Entry, document: Mapping[str, str], session: Session | None) -> Entry:
+        changed = replace(entry, **document, **({"chat": session.id} if session is not None else {}))
+        self._entries[entry.id] = changed
+        return changed
+
+    async def close(self, entry: Entry) -> None:
+        """The document is closed; its session goes with the last one, if it was begun here."""
+        self._entries.pop(entry.id, None)
+        await self.leave(entry.chat)
+
+    async def leave(self, chat: str) -> None:
+        """A document is not at it any more."""
+        if not any(each.chat == chat for each in self._entries.values()):
+            await self.let_go(self.house.get(chat))
+
+
+def document(body: Mapping[str, Any], *wanted: str) -> dict[str, str]:
+    """Path, name and type of a document, as far as they are given. Raises BadRequest."""
+    given: dict[str, str] = {}
+    for name in ("path", "name", "type"):
+        value = body.get(name)
+        if value is not None and (not isinstance(value, str) or len(value) > LONGEST):
+            raise BadRequest(f"{name} is a text of {LONGEST} characters at most.")
+        if value:
+            given[name] = value
+        elif name in wanted:
+            raise BadRequest(f"A session has a {name}.")
+    return given

@@ -1,0 +1,95 @@
+"""Sessions as Jupyter sees them: ids, times, models. Pure."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from ..sessions.lifecycle import State
+from ..sessions.session import Session
+
+KERNELS = uuid.UUID("8f1f9c50-7f0c-5a52-9d3e-2f5f6c1f0b11")
+SESSIONS = uuid.UUID("8f1f9c50-7f0c-5a52-9d3e-2f5f6c1f0b12")
+# The name by which clients know the default environment.
+DEFAULT = "python3"
+# Without a kernel now: whoever comes to it gets one.
+STATES = MappingProxyType({State.IDLE: "idle", State.BUSY: "busy"})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What Jupyter calls a session: a document, and the kernel that it is connected to. `chat`: our session's id."""
+
+    id: str
+    chat: str
+    path: str
+    name: str
+    type: str
+
+
+def kernel_id(chat: str) -> str:
+    """The same for all kernels that a chat has one after another."""
+    return str(uuid.uuid5(KERNELS, chat))
+
+
+def entry_of(session: Session) -> Entry:
+    """The one that each chat has, as long as nobody has made another for it."""
+    wishes = session.plan.wishes.get("jupyter") or {}
+    path = str(wishes.get("path") or session.id)
+    name = str(wishes.get("name") or path)
+    return Entry(str(uuid.uuid5(SESSIONS, session.id)), session.id, path, name, str(wishes.get("type") or "notebook"))
+
+
+def is_ours(session: Session) -> bool:
+    """Whether it was begun at this door, and so may be ended at it."""
+    return "jupyter" in session.plan.wishes
+
+
+def moment(at: datetime) -> str:
+    """Clients parse it by this very form."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def active_at(session: Session) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=max(0.0, time.monotonic() - session.active_at))
+
+
+def kernel(session: Session, default: str, connections: int) -> dict[str, Any]:
+    """`default`: name of the default environment."""
+    environment = session.plan.environment
+    return {
+        "id": kernel_id(session.id),
+        "name": DEFAULT if environment == default else environment,
+        "last_activity": moment(active_at(session)),
+        "execution_state": STATES.get(session.state, "starting"),
+        "connections": connections,
+    }
+
+
+def session(entry: Entry, kernel: dict[str, Any]) -> dict[str, Any]:
+    document = {"path": entry.path, "name": entry.name}
+    return {"id": entry.id, "path": entry.path, "name": entry.name, "type": entry.type, "kernel": kernel} | (
+        {"notebook": document} if entry.type == "notebook" else {}
+    )
+
+
+def spec(name: str, title: str) -> dict[str, Any]:
+    described = {
+        "argv": ["kernelgw"],
+        "display_name": title,
+        "language": "python",
+        "interrupt_mode": "message",
+        "env": {},
+        "metadata": {},
+    }
+    return {"name": name, "spec": described, "resources": {}}
+
+
+def specs(environments: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """`environments`: names and titles."""
+    return {"default": DEFAULT, "kernelspecs": {name: spec(name, title) for name, title in environments}}

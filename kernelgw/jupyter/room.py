@@ -1,0 +1,264 @@
+"""All clients at one session: what its kernel says goes to those whom it concerns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ..errors import GatewayStopping, TooManyConnections
+from ..kernel.wire import Message, Undecodable
+from ..sessions.execution import Execution
+from ..sessions.lifecycle import State
+from ..sessions.session import Session
+from .attached import Attached, Told
+from .framing import Parts
+from .messages import message, status
+from .replay import reply, told
+
+MOST_CLIENTS = 16
+# Requests that wait for a kernel to be there.
+MOST_HELD, MOST_HELD_BYTES = 200, 4 << 20
+# Of executions that ended while a client was away, the newest; names of clients that are remembered.
+MOST_MISSED, MOST_REMEMBERED = 20, 64
+READ_BYTES = 256 << 10
+ENDED = (1000, "the session has ended")
+STATES = frozenset({"starting", "idle", "busy", "restarting", "dead"})
+# What our kernel sends in its one numbered order, and where Jupyter has it.
+OWN_CHANNEL = (("execute_reply", "shell"), ("input_request", "stdin"))
+SUBSHELLS = "kernel subshells"
+
+
+@dataclass(slots=True)
+class Owed:
+    """What is still to be said of an execution, by the kernel or in its place."""
+
+    execution: Execution
+    reply: bool = True
+    idle: bool = True
+
+
+class Room:
+    """Watches its session while somebody is here. `forget` is called when the session has ended."""
+
+    def __init__(self, session: Session, forget: Callable[[Session], None]) -> None:
+        self.session = session
+        self.clients: list[Attached] = []
+        self._forget = forget
+        self._owed: dict[str, Owed] = {}
+        self._watching: set[asyncio.Task[None]] = set()
+        self._held: deque[tuple[str, Parts]] = deque()
+        # Requests that took the other way to a kernel whose shell is busy.
+        self._by_control: OrderedDict[str, None] = OrderedDict()
+        # Where the log was when a client of this name last said something, and when the last of all left.
+        self._heard: OrderedDict[str, int] = OrderedDict()
+        self._left: int | None = None
+
+    # who is here
+
+    def enter(self, client: Attached) -> None:
+        """From now on it is told everything, beginning with what it missed. Raises TooManyConnections."""
+        if len(self.clients) >= MOST_CLIENTS:
+            raise TooManyConnections(f"{MOST_CLIENTS} clients are at this kernel already.", retry_after_s=5)
+        client.missed = self._missed(client.session_id, self._missed_by(client.session_id), self.session.log.last)
+        if not self.clients:
+            self.session.watch(self)
+        self.clients.append(client)
+        self.heard(client)
+
+    def leave(self, client: Attached) -> None:
+        if client not in self.clients:
+            return
+        self.clients.remove(client)
+        if not self.clients:
+            self._left = self.session.log.last
+            self._held.clear()
+            self.session.watch(None)
+
+    def heard(self, client: Attached) -> None:
+        """It is alive, so what was said until now has reached it."""
+        self._heard[client.session_id] = self.session.log.last
+        self._heard.move_to_end(client.session_id)
+        while len(self._heard) > MOST_REMEMBERED:
+            self._heard.popitem(last=False)
+
+    # what it missed
+
+    def _missed_by(self, name: str) -> list[Execution]:
+        """What runs, and what ended since the client was last heard of; where that is not known, since somebody was
+        here last, and its own newest."""
+        found: list[Execution] = []
+        known = self._heard.get(name)
+        since = self._left if known is None and not self.clients else known
+        for execution in reversed(self.session.executions.values()):
+            if len(found) >= MOST_MISSED:
+                break
+            ended = execution.finished and since is not None and execution.last_seq > since
+            newest = known is None and execution.finished and not found and own(execution, name)
+            if execution is self.session.current or ended or newest:
+                found.append(execution)
+        return found[::-1]
+
+    def _missed(self, name: str, executions: list[Execution], until: int) -> Iterator[Told]:
+        """Read as it is sent, so that nothing of it has to be kept."""
+        for execution in executions:
+            parent = header(execution)
+            after = max(0, execution.first_seq - 1)
+            last = min(until, execution.last_seq or until)
+            question: dict[str, Any] | None = None
+            while after < last and (events := self.session.log.read(after, READ_BYTES)):
+                for event in events:
+                    if event.seq <= last and (event.execution_id == execution.id or event.type == "stream.gap"):
+                        yield from told(event, parent, execution.execution_count)
+                        question = event.data if event.type == "input.requested" else question
+                after = events[-1].seq
+            if question is not None and execution.waiting_for_input and own(execution, name):
+                asked = {"prompt": question["prompt"], "password": question["password"]}
+                yield "stdin", message("input_request", asked, parent)
+
+    # what is said to them
+
+    def tell(self, channel: str, parts: Parts, to: str | None = None) -> None:
+        """All of them, or only those that go by a name."""
+        for client in list(self.clients):
+            if to is None or to in client.names:
+                client.tell(channel, parts)
+
+    def on_message(self, channel: str, message: Message) -> None:
+        """Of the kernel's; what is no message of Jupyter's is not passed on."""
+        parent = _sound(message)
+        if parent is None:
+            return
+        if channel == "control" and message.parent_id in self._by_control:
+            channel = "shell"
+        owed = self._owed.get(message.parent_id)
+        parts = _parts(message)
+        for kind, own in OWN_CHANNEL if channel == "iopub" else ():
+            if message.msg_type == kind:
+                channel = own
+        if channel == "iopub":
+            if message.msg_type.endswith(("_reply", "_request")):
+                return
+            if owed is not None and message.msg_type == "status" and message.content.get("execution_state") == "idle":
+                owed.idle = False
+            self.tell(channel, parts)
+            return
+        if owed is not None and message.msg_type == "execute_reply":
+            owed.reply = False
+        asker = owed.execution.order.asker if owed is not None and owed.execution.order else parent.get("session")
+        self.tell(channel, parts, str(asker))
+
+    def on_state(self) -> None:
+        state = self.session.state
+        if state is State.IDLE:
+            self._release()
+        elif state is State.STARTING and self.session.generation:
+            self.tell("iopub", status("restarting"))
+        elif state is State.DEAD:
+            self._held.clear()
+            # Unless it is only restarted, which is known a moment later.
+            asyncio.get_running_loop().call_soon(self._tell_death)
+        elif state is State.ENDED:
+            self.tell("iopub", status("dead"))
+            self._forget(self.session)
+            for client in self.clients:
+                client.close(*ENDED)
+
+    def _tell_death(self) -> None:
+        if self.session.state is State.DEAD:
+            self.tell("iopub", status("dead"))
+
+    # what they asked for
+
+    def pass_on(self, channel: str, parts: Parts) -> None:
+        """To the kernel, as soon as there is one. Raises TooManyConnections when too much waits for it."""
+        kernel = self.session.kernel
+        if kernel is not None:
+            kernel.client.relay(channel, parts)
+            return
+        size = sum(sum(map(len, held)) for _, held in self._held) + sum(map(len, parts))
+        if len(self._held) >= MOST_HELD or size > MOST_HELD_BYTES:
+            raise TooManyConnections("Too much waits for the kernel to start already.")
+        self._held.append((channel, parts))
+
+    def ask_about(self, id_: str, parts: Parts) -> None:
+        """What kernel it is. While a cell runs the control channel answers, in place of the shell: clients wait for it
+        before they do anything else. Raises TooManyConnections."""
+        if self.session.current is None or self.session.kernel is None:
+            self.pass_on("shell", parts)
+            return
+        self._by_control[id_] = None
+        while len(self._by_control) > MOST_REMEMBERED:
+            self._by_control.popitem(last=False)
+        self.pass_on("control", parts)
+
+    def _release(self) -> None:
+        while self._held and self.session.kernel is not None:
+            self.session.kernel.client.relay(*self._held.popleft())
+
+    def owe(self, execution: Execution) -> None:
+        """Whoever asked for it is told how it ended, also when the kernel does not say so."""
+        self._owed[execution.id] = Owed(execution)
+        task = asyncio.create_task(self._see_off(execution))
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+
+    async def _see_off(self, execution: Execution) -> None:
+        try:
+            await execution.done()
+        except GatewayStopping:
+            return
+        owed = self._owed.pop(execution.id)
+        parent = header(execution)
+        if owed.reply:
+            asker = execution.order.asker if execution.order is not None else ""
+            if owed.idle and execution.error is not None and execution.error["name"] != "NotRun":
+                error = {name: value for name, value in reply(execution.summary()).items() if name in ERROR}
+                self.tell("iopub", message("error", error, parent))
+            self.tell("shell", message("execute_reply", reply(execution.summary()), parent), asker)
+        if owed.idle:
+            self.tell("iopub", status("idle", parent))
+
+
+ERROR = ("ename", "evalue", "traceback")
+
+
+def header(execution: Execution) -> dict[str, Any]:
+    """Of the request for it, which all that came of it refers to."""
+    if execution.order is not None:
+        return execution.order.header
+    return {"msg_id": execution.id, "msg_type": "execute_request", "session": "", "username": "kernelgw"}
+
+
+def own(execution: Execution, name: str) -> bool:
+    return execution.order is not None and execution.order.asker == name
+
+
+def _sound(message: Message) -> dict[str, Any] | None:
+    """The parent header, if this is a message that clients can be given."""
+    try:
+        head, parent, metadata = (orjson.loads(part) for part in message.raw[:3])
+        content = message.content
+    except (orjson.JSONDecodeError, Undecodable):
+        return None
+    texts = ("msg_id", "msg_type", "username", "version", "session")
+    if not all(isinstance(head.get(name), str) for name in texts) or not isinstance(metadata, dict):
+        return None
+    if message.msg_type == "status" and content.get("execution_state") not in STATES:
+        return None
+    return parent or {}
+
+
+def _parts(message: Message) -> Parts:
+    """As they came; but clients that hear of subshells would use them, and there are none here."""
+    if message.msg_type != "kernel_info_reply" or SUBSHELLS.encode() not in message.raw[3]:
+        return message.raw
+    content = message.content
+    features = content.get("supported_features")
+    if isinstance(features, list):
+        content["supported_features"] = [each for each in features if each != SUBSHELLS]
+    return [*message.raw[:3], orjson.dumps(content), *message.raw[4:]]

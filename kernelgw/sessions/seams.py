@@ -1,0 +1,25 @@
+"""What a session needs of others, and what others may have of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from ..kernel.kernel import Kernel
+from ..kernel.wire import Message
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+class KernelSource(Protocol):
+    """Where a session gets its kernels. Raises GatewayError when there is none to be had."""
+
+    async def take(self, session: Session) -> Kernel: ...
+
+
+class Watcher(Protocol):
+    """Who is told all that a kernel says, right after the session, and each change of the session's state."""
+
+    def on_message(self, channel: str, message: Message) -> None: ...
+
+    def on_state(self) -> None: ...
