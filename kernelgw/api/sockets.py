@@ -35,6 +35,8 @@ class Socket(WebSocketsSansIOProtocol):
     def __init__(self, place: Place, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._place = place
+        # No byte is looked at any more.
+        self._deaf = False
         # It would log each address with the token in it.
         self.logger = log
 
@@ -43,6 +45,18 @@ class Socket(WebSocketsSansIOProtocol):
         if not self.close_sent:
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[ADMITTED] = self._place.admitted
+
+    def data_received(self, data: bytes) -> None:
+        if not self._deaf:
+            super().data_received(data)
+
+    def handle_parser_exception(self) -> None:
+        """Closed at once, with bytes unread, the reason would be lost on its way."""
+        assert self.conn.close_sent is not None
+        self._deaf = self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": self.conn.close_sent.code})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_timer = self.loop.call_later(LINGER_S, self.transport.abort)
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) < MOST_FRAGMENTS:
