@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from ..errors import GatewayStopping, TooManyConnections
+from ..events.event import Event
 from ..kernel.wire import Message, Undecodable
 from ..sessions.execution import Execution
 from ..sessions.lifecycle import State
+from ..sessions.notebook import bundle
 from ..sessions.session import Session
 from .attached import Attached, Told
 from .framing import Parts
@@ -26,6 +28,8 @@ MOST_HELD, MOST_HELD_BYTES = 200, 4 << 20
 # Of executions that ended while a client was away, the newest; names of clients that are remembered.
 MOST_MISSED, MOST_REMEMBERED = 20, 64
 READ_BYTES = 256 << 10
+# What stands outside its event and is larger is only named to a client that missed it.
+MOST_EMBEDDED = 8 << 20
 ENDED = (1000, "the session has ended")
 STATES = frozenset({"starting", "idle", "busy", "restarting", "dead"})
 # What our kernel sends in its one numbered order, and where Jupyter has it.
@@ -113,12 +117,22 @@ class Room:
             while after < last and (events := self.session.log.read(after, READ_BYTES)):
                 for event in events:
                     if event.seq <= last and (event.execution_id == execution.id or event.type == "stream.gap"):
-                        yield from told(event, parent, execution.execution_count)
+                        yield from told(self._whole(event), parent, execution.execution_count)
                         question = event.data if event.type == "input.requested" else question
                 after = events[-1].seq
             if question is not None and execution.waiting_for_input and own(execution, name):
                 asked = {"prompt": question["prompt"], "password": question["password"]}
                 yield "stdin", message("input_request", asked, parent)
+
+    def _whole(self, event: Event) -> Event:
+        """With what stands outside of it."""
+        parts = event.data.get("artifacts") if event.type.startswith("output.") else None
+        if not parts:
+            return event
+        contents: dict[str, bytes] = {}
+        for entry in parts.values():
+            contents |= self.session.artifacts.content(entry, MOST_EMBEDDED)
+        return replace(event, data={**event.data, "data": bundle(event.data["data"], parts, contents)})
 
     # what is said to them
 

@@ -102,6 +102,11 @@ class Artifacts:
                 wanted[entry["id"]] = entry["size"]
         return await self._in_thread(_read_all, self.folder, list(wanted)) if wanted else {}
 
+    def content(self, entry: JSON, most: int) -> dict[str, bytes]:
+        """The same of one, at once, if it is no larger than that."""
+        here = entry["id"] in self.entries and entry["size"] <= most
+        return _read_all(self.folder, [entry["id"]]) if here else {}
+
     def expire(self, after_s: float) -> None:
         """Deletes those that were told longer ago. The oldest comes first."""
         before = (datetime.now(UTC) - timedelta(seconds=after_s)).isoformat()

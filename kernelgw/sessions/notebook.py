@@ -69,9 +69,14 @@ def _cell(execution: JSON, contents: Mapping[str, bytes]) -> JSON:
 def _output(output: dict[str, Any], contents: Mapping[str, bytes]) -> dict[str, Any]:
     shown = {name: value for name, value in output.items() if name not in ("seq", "artifacts")}
     if "data" in shown:
-        whole = {**shown["data"], **dict(_large(output.get("artifacts", {}), contents, "text/plain" in shown["data"]))}
+        whole = bundle(shown["data"], output.get("artifacts", {}), contents)
         shown["data"] = {kind: _mime(kind, value) for kind, value in whole.items()}
     return shown
+
+
+def bundle(data: JSON, artifacts: dict[str, JSON], contents: Mapping[str, bytes]) -> JSON:
+    """An output's data with what was taken out of it."""
+    return {**data, **dict(_large(artifacts, contents, "text/plain" in data))}
 
 
 def _large(

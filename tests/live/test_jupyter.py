@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -302,7 +303,9 @@ def test_what_was_missed_is_told_to_who_comes_back(house: House, chat: Session, 
     kernel = kernel_of(chat)
     with attached(house.gateway, kernel, session="one") as lab:
         id_ = lab.execute(
-            "print('before', flush=True)\nwhile not __import__('os').path.exists('go'): pass\nprint('after'); 7"
+            "import os\nprint('before', flush=True)\nwhile not os.path.exists('go'): pass\n"
+            # So large that it stands outside its event.
+            "display({'image/png': os.urandom(2 << 20)}, raw=True); print('after'); 7"
         )
         lab.until(lambda message: message.type == "stream")
     chat.touch("go")
@@ -311,6 +314,8 @@ def test_what_was_missed_is_told_to_who_comes_back(house: House, chat: Session, 
     with attached(house.gateway, kernel, session="one" if same else "two") as lab:
         found, reply = lab.ended(id_)
         assert text(found) == "before\nafter\n7"
+        (shown,) = (message.content["data"] for message in found if message.type == "display_data")
+        assert len(base64.b64decode(shown["image/png"])) == 2 << 20
         assert reply.content["status"] == "ok"
         assert reply.channel == "shell"
         # And from there on as ever.
