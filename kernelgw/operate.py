@@ -98,7 +98,10 @@ def _export(client: Client, arguments: argparse.Namespace) -> None:
     if arguments.output is None:
         sys.stdout.write(text)
     else:
-        arguments.output.write_text(text)
+        try:
+            arguments.output.write_text(text)
+        except OSError as error:
+            raise GatewayProblem(0, "not_written", f"{arguments.output} cannot be written: {error.strerror}.") from None
 
 
 _ACTIONS = MappingProxyType({"list": _list, "show": _show, "end": _end, "export": _export})

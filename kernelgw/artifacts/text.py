@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
 from .contents import Contents, Writer
@@ -10,7 +11,8 @@ from .reading import NotKept
 
 # So much is written in one go, and so much may wait for a disk that is slow.
 PIECE = 1 << 20
-MOST_WAITING = 32 << 20
+MOST_WAITING = 64 << 20
+LATE = "[what came before is not kept any more]\n"
 
 
 class FullText:
@@ -25,11 +27,26 @@ class FullText:
         self._waits = 0
         self._taken = 0
         self._skipped = 0
+        self._missing = False
         self._writing: Future[None] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing of it, once it is finished."""
+        return not self._missing and self._taken <= self._most
+
+    def begin(self, texts: Iterable[str], whole: bool = True) -> None:
+        """With what there was before, which is in memory anyway. `whole`: whether that was everything."""
+        self._missing = not whole
+        if not whole:
+            self._waiting.append(LATE)
+        self._waiting += texts
+        self._write()
 
     def add(self, text: str) -> None:
         """In order; returns at once."""
         if self._waits > MOST_WAITING:
+            self._missing = True
             self._skipped += len(text)
             return
         self._note_skipped()
@@ -53,12 +70,13 @@ class FullText:
             before.result()
         if self._writer is None:
             self._writer = self._store.writer()
-        data = "".join(texts).encode(errors="replace")
-        left = self._most - self._taken
-        self._taken += len(data)
-        if left > 0:
-            self._store.check_room(len(data))
-            self._writer.write(data[:left])
+        for piece in _joined(texts):
+            data = piece.encode(errors="replace")
+            left = self._most - self._taken
+            self._taken += len(data)
+            if left > 0:
+                self._store.check_room(len(data))
+                self._writer.write(data[:left])
 
     def finish(self, links: int) -> tuple[str, int]:
         """In a thread, after the last `add`: its digest and size. `links`: where it is kept, which is closed. Raises
@@ -92,3 +110,16 @@ class FullText:
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
+
+
+def _joined(texts: list[str]) -> Iterator[str]:
+    """In pieces of some size, since encoding one holds up every other thread."""
+    pieces: list[str] = []
+    size = 0
+    for text in texts:
+        pieces.append(text)
+        size += len(text)
+        if size >= PIECE:
+            yield "".join(pieces)
+            pieces, size = [], 0
+    yield "".join(pieces)

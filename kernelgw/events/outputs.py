@@ -47,7 +47,7 @@ class Outputs:
         # Called after each change; set once their execution is over, when changes are no longer expected.
         self.changed: Callable[[], None] | None = None
         # Asked, when text is about to be left out, for what takes all of it, from the beginning; and what became of it.
-        self.spill: Callable[[], Callable[[str], None] | None] | None = None
+        self.spill: Callable[[list[str]], Callable[[str], None] | None] | None = None
         self._sink: Callable[[str], None] | None = None
         self.whole_text = ""
 
@@ -150,10 +150,8 @@ class Outputs:
         """Nothing is left out yet: all text there was is here."""
         if self.spill is None:
             return
-        self._sink, self.spill = self.spill(), None
-        for item in (*self._head, *self._tail) if self._sink is not None else ():
-            if item.kind == STREAM and self._sink is not None:
-                self._sink(item.data["text"])
+        texts = [item.data["text"] for item in (*self._head, *self._tail) if item.kind == STREAM]
+        self._sink, self.spill = self.spill(texts), None
 
     def _drop(self, item: Item) -> None:
         self._count(item, -item.size)

@@ -230,18 +230,17 @@ class Artifacts:
 
     # the whole text
 
-    def watch(self, execution: Execution) -> None:
-        """Before it prints."""
-        execution.kept_outputs.spill = partial(self._spill, execution)
+    def watch(self, execution: Execution, restored: bool = False) -> None:
+        """Before it prints; or later, when what it printed before is had from the journal."""
+        execution.kept_outputs.spill = partial(self._spill, execution, restored)
 
-    def _spill(self, execution: Execution) -> Callable[[str], None] | None:
-        """Called when not all of its text can be kept: what takes it from then on."""
+    def _spill(self, execution: Execution, restored: bool, before: list[str]) -> Callable[[str], None] | None:
+        """Called when not all of its text can be kept, with what there was: what takes it from then on."""
         if self._store is None:
             return None
         execution.text = text.FullText(self._store, self.allowance.text)
         execution.kept_outputs.whole_text = "the whole text comes with the execution's end"
-        if self._events.first > execution.first_seq:
-            execution.text.add("[what came before is not kept any more]\n")
+        execution.text.begin(before, not restored or self._events.first <= execution.first_seq)
         return execution.text.add
 
     async def _finish_text(self, execution: Execution) -> None:
@@ -256,7 +255,7 @@ class Artifacts:
         except NotKept as why:
             outputs.whole_text = f"the whole text is not kept: {why}"
             return
-        execution.keep_text(entry)
+        execution.keep_text({**entry, "whole": whole.whole})
         self.tell(execution, entry)
 
     # keeping

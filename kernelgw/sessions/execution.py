@@ -183,10 +183,11 @@ class Execution:
         return self._duration
 
     def keep_text(self, artifact: dict[str, Any] | None) -> None:
-        """All of its text is there."""
+        """All of its text is there, if it is `whole`."""
         self.full_text = artifact
         if artifact is not None:
-            self.kept_outputs.whole_text = f"the whole text is {artifact['url']}"
+            what = "the whole text is" if artifact["whole"] else "more of the text, not all of it, is"
+            self.kept_outputs.whole_text = f"{what} {artifact['url']}"
 
     @property
     def summary_size(self) -> int:

@@ -69,10 +69,11 @@ class Registry:
         """Starts the default environment and its pool. Raises GatewayError."""
         # Until all is up, what was found stays as it is: a start that fails must end nobody's session.
         self._keep = self._shelf.kept
+        # First, since one that is not built is no reason to end what lives in an earlier build of it.
+        pool = self.pool(self.settings.environment)
         self._shelf.prepare()
         await self.launcher.prepare()
         await self._restore()
-        pool = self.pool(self.settings.environment)
         await self.launcher.server(pool.environment)
         if self.launcher.fences.sandboxed:
             await check.require(self.launcher, pool.environment, pool.terms, self.settings.port)

@@ -89,7 +89,7 @@ class Session:
         for execution in found.queue:
             self._queue.add(execution)
         for execution in filter(None, (*found.queue, found.current)):
-            self.artifacts.watch(execution)
+            self.artifacts.watch(execution, restored=True)
         if self.state is State.DEAD:
             self._lost = self.reason
         return (found.kernel if self.state in (State.IDLE, State.BUSY) else None), found.workspace

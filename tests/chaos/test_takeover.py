@@ -265,6 +265,27 @@ def test_what_is_kept_is_not_forgotten_by_a_gateway_that_keeps_nothing(start: St
         assert Session(client, "s").value("import os; print(os.listdir())") == "['file']\n"
 
 
+def test_a_start_that_is_refused_ends_nothing(start: Start) -> None:
+    """As after an upgrade whose environment is not built yet."""
+    first = start()
+    with first.client() as client:
+        session = Session(client, "s")
+        session.value("x = 1")
+        pid = kernel(session)
+        first.kill()
+    own = first.data_dir / "environments" / "default.toml"
+    own.parent.mkdir(exist_ok=True)
+    own.write_text('packages = ["ipykernel>=7.4", "orjson"]\n')
+    result = subprocess.run(first.command, capture_output=True, text=True, timeout=60, cwd="/")
+    assert result.returncode != 0
+    assert "is not built" in result.stderr
+    assert proc.started_at(pid)
+    own.unlink()
+    with start().client() as client:
+        session = Session(client, "s")
+        assert (kernel(session), session.value("print(x)")) == (pid, "1\n")
+
+
 def test_a_session_that_nobody_uses_is_forgotten(start: Start) -> None:
     gateway = start(retention_s=1.0, idle_timeout_s=0.2)
     with gateway.client() as client:

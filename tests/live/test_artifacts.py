@@ -248,6 +248,7 @@ def test_text_beyond_the_budget_is_whole_in_an_artifact(small: Callable[[], Hous
     whole = "".join(f"line {n}\n" for n in range(30_000))
     assert streamed(events) == whole
     assert (end["full_text"]["name"], end["full_text"]["type"]) == ("output.txt", "text/plain")
+    assert end["full_text"].pop("whole") is True
     assert end["full_text"] in end["artifacts"]
     assert content(session, end["full_text"]).decode() == whole
     execution = session.execution(end["id"])
@@ -267,6 +268,18 @@ def test_that_text_has_an_end_too(small: Callable[[], House]) -> None:
     cut = found.rindex("\n[the text goes on here: ")
     assert cut == MIB
     assert found.endswith("bytes more were left out]\n")
+    assert end["full_text"]["whole"] is False
+    assert "more of the text, not all of it, is /v1/" in text(end, "stderr")
+
+
+def test_what_a_session_keeps_no_more_is_still_in_its_text(make_house: Callable[..., House]) -> None:
+    """The budget of an execution may be more than the session's for events, and than what waits for the disk."""
+    session = make_house(log_bytes=MIB, output_bytes=96 * MIB).session()
+    end = session.run("for n in range(1100): print(f'{n:06}', 'x' * 99_992)", timeout_s=100)
+    assert end["full_text"]["whole"] is True
+    lines = content(session, end["full_text"]).decode().splitlines()
+    assert [line[:6] for line in lines] == [f"{n:06}" for n in range(1100)]
+    assert {len(line) for line in lines} == {99_999}
 
 
 # The quota -------------------------------------------------------------------------------------------------------

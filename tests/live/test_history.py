@@ -220,6 +220,17 @@ def test_operators_list_show_export_and_end(house: House, tmp_path: Path) -> Non
     assert "no session" in kernelgw(house, "show", session.id, status=1)
 
 
+def test_operators_who_name_a_place_that_is_not_there(house: House) -> None:
+    session = house.session()
+    session.run("1")
+    command = [*MODULE, "sessions", "export", session.id, "--url", house.gateway.url, "--token", TOKEN]
+    result = subprocess.run([*command, "-o", "/nowhere/x.ipynb"], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (
+        1,
+        "kernelgw: /nowhere/x.ipynb cannot be written: No such file or directory.\n",
+    )
+
+
 def test_operators_without_a_gateway(tmp_path: Path) -> None:
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KERNELGW_DATA_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "kernelgw.cli", "sessions", "list"]

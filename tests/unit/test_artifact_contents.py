@@ -125,7 +125,8 @@ def test_a_small_one_counts_as_what_a_file_costs() -> None:
 
 def whole(store: Contents, tmp_path: Path, *texts: str, most: int = 1 << 30) -> str:
     text = FullText(store, most)
-    for each in texts:
+    text.begin(texts[:1])
+    for each in texts[1:]:
         text.add(each)
     digest, size = text.finish(folder(tmp_path, "one"))
     content = (tmp_path / "one" / digest).read_bytes()
@@ -158,6 +159,24 @@ def test_a_disk_that_cannot_keep_up_costs_a_part_that_is_told(store: Contents, t
     digest, _ = text.finish(folder(tmp_path, "one"))
     found = (tmp_path / "one" / digest).read_text()
     assert found.endswith(f"\n[{2 * PIECE:,} characters are missing here: the disk could not keep up]\n")
+    assert not text.whole
+
+
+def test_what_there_was_before_is_never_too_much_and_its_want_is_told(store: Contents, tmp_path: Path) -> None:
+    text = FullText(store, 1 << 30)
+    slow = threading.Event()
+    for _ in range(2):
+        store.threads.submit(slow.wait)
+    text.begin(["x" * PIECE] * (MOST_WAITING // PIECE + 4))
+    text.add("y")
+    slow.set()
+    _, size = text.finish(folder(tmp_path, "one"))
+    assert (size, text.whole) == (MOST_WAITING + 4 * PIECE + 1, True)
+    late = FullText(store, 1 << 30)
+    late.begin(["rest"], whole=False)
+    digest, _ = late.finish(folder(tmp_path, "one"))
+    assert (tmp_path / "one" / digest).read_text() == "[what came before is not kept any more]\nrest"
+    assert not late.whole
 
 
 def test_text_that_nobody_finishes_leaves_nothing(store: Contents) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import nbformat
@@ -191,7 +191,12 @@ def test_of_one_long_text_beginning_and_end_stay() -> None:
 def test_all_text_goes_elsewhere_from_the_beginning_once_it_is_too_much() -> None:
     taken: list[str] = []
     found = Outputs(1000)
-    found.spill = lambda: taken.append
+
+    def spill(before: list[str]) -> Callable[[str], None]:
+        taken.extend(before)
+        return taken.append
+
+    found.spill = spill
     for number in range(10):
         found.apply(number, text("x" * 50))
         found.apply(number, display("d" * 30))
@@ -208,7 +213,7 @@ def test_all_text_goes_elsewhere_from_the_beginning_once_it_is_too_much() -> Non
 
 def test_displays_that_are_left_out_are_no_text() -> None:
     found = Outputs(1000)
-    found.spill = lambda: pytest.fail("no text was left out")
+    found.spill = lambda _: pytest.fail("no text was left out")
     for number in range(100):
         found.apply(number, display("d" * 30))
     assert marked(found)
