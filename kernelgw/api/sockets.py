@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any, Protocol
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 from websockets.frames import Frame
 from websockets.http11 import Request
 
@@ -16,6 +18,8 @@ MOST_FRAGMENTS = 4096
 # For a peer to take what it was sent last, the code it is closed with included.
 LINGER_S = 2.0
 TOO_BIG = 1009
+# What a peer that reads nothing may have waiting, in answers to its pings.
+MOST_UNREAD = 1 << 20
 log = logging.getLogger("kernelgw.sockets")
 
 
@@ -37,8 +41,9 @@ class Socket(WebSocketsSansIOProtocol):
         self._place = place
         # No byte is looked at any more.
         self._deaf = False
-        # It would log each address with the token in it.
+        # It would log each address, with the token in it, and what strangers ask for.
         self.logger = log
+        self.logger.setLevel(logging.WARNING)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -47,8 +52,18 @@ class Socket(WebSocketsSansIOProtocol):
             extensions[ADMITTED] = self._place.admitted
 
     def data_received(self, data: bytes) -> None:
-        if not self._deaf:
-            super().data_received(data)
+        if self._deaf:
+            return
+        super().data_received(data)
+        if self.conn.handshake_exc is not None:
+            # Whatever it was, nobody else has a clock on it any more.
+            self._cut_off_soon()
+
+    def handle_ping(self) -> None:
+        if self.transport.get_write_buffer_size() > MOST_UNREAD:
+            self.transport.abort()
+        else:
+            super().handle_ping()
 
     def handle_parser_exception(self) -> None:
         """Closed at once, with bytes unread, the reason would be lost on its way."""
@@ -78,7 +93,9 @@ class Socket(WebSocketsSansIOProtocol):
         self._cut_off_soon()
 
     def shutdown(self) -> None:
-        super().shutdown()
+        # One that is being closed already has said so.
+        with contextlib.suppress(InvalidState):
+            super().shutdown()
         self._cut_off_soon()
 
     def _cut_off_soon(self) -> None:

@@ -23,7 +23,10 @@ SHELL = frozenset(
 )
 CONTROL = frozenset({"kernel_info_request", "debug_request", "usage_request"})
 PASSED_ON = MappingProxyType({"shell": SHELL, "control": CONTROL})
-ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# As cells of a notebook are named.
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# What is kept of a header: it is said again as the parent of whatever comes of it.
+HEADER = ("msg_id", "msg_type", "session", "username", "date", "version")
 LONGEST_USERNAME = 256
 
 
@@ -127,12 +130,12 @@ def _order(incoming: Incoming) -> tuple[Order, str, bool]:
     if not isinstance(code, str):
         raise BadRequest("An execute_request has a code, which is a text.")
     if ID.fullmatch(incoming.header["msg_id"]) is None:
-        raise BadRequest("A msg_id has 1 to 128 letters, digits, dots, dashes or underscores here.")
+        raise BadRequest("A msg_id has 1 to 64 letters, digits, dashes or underscores here.")
     order = Order(
         incoming.header["msg_id"],
         "jupyter",
         str(incoming.header.get("username", ""))[:LONGEST_USERNAME],
-        incoming.header,
+        {name: value for name in HEADER if isinstance(value := incoming.header.get(name), str)},
         stops=content.get("stop_on_error", True) is True,
         silent=content.get("silent") is True,
         request=tuple(_request(incoming, content)),
@@ -146,4 +149,8 @@ def _request(incoming: Incoming, content: dict[str, Any]) -> Parts:
     if content.get("stop_on_error") is False:
         return incoming.parts
     header, parent, metadata, _, *buffers = incoming.parts
-    return [header, parent, metadata, orjson.dumps({**content, "stop_on_error": False}), *buffers]
+    try:
+        changed = orjson.dumps({**content, "stop_on_error": False})
+    except orjson.JSONEncodeError as error:
+        raise BadRequest(f"The request cannot be sent on: {error}.") from None
+    return [header, parent, metadata, changed, *buffers]

@@ -72,7 +72,7 @@ def pack_legacy(channel: str, parts: Parts) -> bytes | str:
     message: dict[str, Any] = {name: _object(part, name) for name, part in zip(NAMES, parts[:4], strict=True)}
     header = message["header"]
     message |= {"msg_id": header.get("msg_id"), "msg_type": header.get("msg_type"), "channel": channel, "buffers": []}
-    text = orjson.dumps(message)
+    text = _encoded(message)
     if len(parts) == 4:
         return text.decode()
     pieces = (text, *parts[4:])
@@ -138,4 +138,8 @@ def _object(data: bytes | str, what: str) -> dict[str, Any]:
 
 
 def _encoded(value: Any) -> bytes:
-    return orjson.dumps({} if value is None else value)
+    """What could be read may still be too deep to be written."""
+    try:
+        return orjson.dumps({} if value is None else value)
+    except orjson.JSONEncodeError as error:
+        raise BadFrame(f"it cannot be written as JSON: {error}") from None

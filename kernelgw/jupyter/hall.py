@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..environments import EnvironmentInvalid, EnvironmentMissing, declared, find
-from ..errors import BadRequest, KernelDidNotStart, SessionNotFound, TooManyConnections
+from ..errors import BadRequest, GatewayStopping, KernelDidNotStart, SessionNotFound, TooManyConnections
 from ..sessions.lifecycle import State
 from ..sessions.registry import Registry
 from ..sessions.session import Session
@@ -30,6 +31,9 @@ class Hall:
         self._rooms: dict[str, Room] = {}
         self._names: dict[str, str] = {}
         self._entries: dict[str, Entry] = {}
+        # Of these, the ones that a session's first document has become.
+        self._moved: set[str] = set()
+        self._ending: set[asyncio.Future[bool]] = set()
 
     # kernels
 
@@ -46,10 +50,18 @@ class Hall:
         return session
 
     def room(self, session: Session) -> Room:
+        self._prune()
         found = self._rooms.get(session.id)
         if found is None or found.session is not session:
             found = self._rooms[session.id] = Room(session, self._forget)
         return found
+
+    def _prune(self) -> None:
+        """Of sessions that ended while nobody was at them."""
+        there = self.house.sessions
+        self._rooms = {id_: room for id_, room in self._rooms.items() if there.get(id_) is room.session}
+        self._entries = {id_: entry for id_, entry in self._entries.items() if entry.chat in there}
+        self._moved &= self._entries.keys()
 
     def _forget(self, session: Session) -> None:
         room = self._rooms.get(session.id)
@@ -74,7 +86,8 @@ class Hall:
         session, _ = self.house.get_or_create(None, wishes)
         self.house.wake(session)
         while session.state is State.STARTING:
-            await session.log.wait(session.log.last)
+            if not await session.log.wait(session.log.last):
+                raise GatewayStopping("The gateway is being stopped.")
         if session.state is State.DEAD:
             await self.house.delete(session.id)
             raise KernelDidNotStart(session.reason or "The kernel could not be started.")
@@ -83,7 +96,11 @@ class Hall:
     async def let_go(self, session: Session) -> None:
         """What shutting a kernel down means: the end of a session that was begun here. A chat's goes on without."""
         if models.is_ours(session):
-            await self.house.delete(session.id)
+            # Whoever asked for it may be gone before it is done, and may be closed by it.
+            ending = asyncio.ensure_future(self.house.delete(session.id))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            await asyncio.shield(ending)
 
     def environments(self) -> Iterator[tuple[str, str]]:
         """Those that kernels can be had of, by the names that clients use, with titles."""
@@ -102,7 +119,10 @@ class Hall:
     def entries(self) -> list[Entry]:
         """Each chat has one at least."""
         shown = {entry.chat for entry in self._entries.values()}
-        own = [models.entry_of(each) for each in self.house.sessions.values() if each.id not in shown]
+        moved = {entry.chat for id_, entry in self._entries.items() if id_ in self._moved}
+        everybody = self.house.sessions.values()
+        first = {each.id for each in everybody if models.is_ours(each)} - moved
+        own = [models.entry_of(each) for each in everybody if each.id not in shown or each.id in first]
         return [*(each for each in self._entries.values() if each.chat in self.house.sessions), *own]
 
     def entry(self, id_: str) -> Entry:
@@ -120,24 +140,36 @@ class Hall:
 
     def open(self, session: Session, document: Mapping[str, str]) -> Entry:
         """One more document at a session, or the first of one that was made for it. Raises TooManyConnections."""
-        if len(self._entries) >= MOST_ENTRIES:
-            raise TooManyConnections(f"{MOST_ENTRIES} documents are open already.")
         own = models.entry_of(session)
         if own.path == document["path"]:
             return own
+        self.check_room()
         entry = Entry(str(uuid.uuid4()), session.id, document["path"], document["name"], document["type"])
         self._entries[entry.id] = entry
         return entry
 
+    def check_room(self) -> None:
+        """For one more document. Raises TooManyConnections."""
+        self._prune()
+        if len(self._entries) >= MOST_ENTRIES:
+            raise TooManyConnections(f"{MOST_ENTRIES} documents are open already.")
+
     def change(self, entry: Entry, document: Mapping[str, str], session: Session | None) -> Entry:
+        """Raises TooManyConnections."""
+        if entry.id not in self._entries:
+            self.check_room()
+            self._moved.add(entry.id)
         changed = replace(entry, **document, **({"chat": session.id} if session is not None else {}))
         self._entries[entry.id] = changed
         return changed
 
     async def close(self, entry: Entry) -> None:
         """The document is closed; its session goes with the last one, if it was begun here."""
-        self._entries.pop(entry.id, None)
-        await self.leave(entry.chat)
+        came_later = self._entries.pop(entry.id, None) is not None and entry.id not in self._moved
+        self._moved.discard(entry.id)
+        # What was begun here goes with the document that it was begun for, not with one that came to it.
+        if not came_later:
+            await self.leave(entry.chat)
 
     async def leave(self, chat: str) -> None:
         """A document is not at it any more."""

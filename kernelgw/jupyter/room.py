@@ -31,7 +31,9 @@ READ_BYTES = 256 << 10
 # What stands outside its event and is larger is only named to a client that missed it.
 MOST_EMBEDDED = 8 << 20
 ENDED = (1000, "the session has ended")
-STATES = frozenset({"starting", "idle", "busy", "restarting", "dead"})
+# Those that a kernel may say; that it is dead, the gateway says.
+STATES = frozenset({"starting", "idle", "busy"})
+LARGEST_METADATA = 64 << 10
 # What our kernel sends in its one numbered order, and where Jupyter has it.
 OWN_CHANNEL = (("execute_reply", "shell"), ("input_request", "stdin"))
 SUBSHELLS = "kernel subshells"
@@ -163,7 +165,10 @@ class Room:
             return
         if owed is not None and message.msg_type == "execute_reply":
             owed.reply = False
-        asker = owed.execution.order.asker if owed is not None and owed.execution.order else parent.get("session")
+        # Of a cell that an earlier gateway was asked for, only the execution knows by whom.
+        execution = self.session.executions.get(message.parent_id)
+        order = execution.order if execution is not None else None
+        asker = order.asker if order is not None else parent.get("session")
         self.tell(channel, parts, str(asker))
 
     def on_state(self) -> None:
@@ -254,15 +259,19 @@ def own(execution: Execution, name: str) -> bool:
 
 def _sound(message: Message) -> dict[str, Any] | None:
     """The parent header, if this is a message that clients can be given."""
+    if len(message.raw[2]) > LARGEST_METADATA:
+        return None
     try:
         head, parent, metadata = (orjson.loads(part) for part in message.raw[:3])
         content = message.content
     except (orjson.JSONDecodeError, Undecodable):
         return None
     texts = ("msg_id", "msg_type", "username", "version", "session")
-    if not all(isinstance(head.get(name), str) for name in texts) or not isinstance(metadata, dict):
+    if not isinstance(head, dict) or not isinstance(metadata, dict) or not isinstance(parent, dict | None):
         return None
-    if message.msg_type == "status" and content.get("execution_state") not in STATES:
+    if not all(isinstance(head.get(name), str) for name in texts):
+        return None
+    if message.msg_type == "status" and str(content.get("execution_state")) not in STATES:
         return None
     return parent or {}
 

@@ -25,6 +25,7 @@ async def post_session(body: Body, hall: TheHall) -> Response:
     wanted.setdefault("name", wanted["path"].rpartition("/")[2])
     entry = hall.at(wanted["path"])
     if entry is None:
+        hall.check_room()
         session = await _kernel_for(body, hall, wanted)
         entry = hall.open(session, wanted)
     return JSON(hall.shown(entry), 201, {"Location": f"/api/sessions/{entry.id}"})

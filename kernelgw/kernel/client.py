@@ -204,11 +204,11 @@ class KernelClient:
 
     def _on_control(self, frames: list[bytes]) -> None:
         message = wire.decode(frames)
-        if self.tap is not None:
-            self.tap("control", message)
         waiting = self._interrupted
         if message.msg_type == "interrupt_reply" and waiting is not None and not waiting.done():
             waiting.set_result(None)
+        if self.tap is not None:
+            self.tap("control", message)
 
 
 def _number(frame: bytes) -> int:

@@ -154,9 +154,9 @@ class Session:
         )
         self.artifacts.watch(execution)
         execution.first_seq = self.log.last + 1
+        self.log.note(notes.queued(execution))
         self._history.add(execution)
         self._queue.add(execution)
-        self.log.note(notes.queued(execution))
         self.touch()
         self._pump()
         return execution
@@ -266,6 +266,8 @@ class Session:
     # the kernel's life
 
     def _start(self) -> None:
+        if self._closing:
+            return
         self._become(State.STARTING, self._lost)
         self._starting = asyncio.create_task(self._take_kernel())
 

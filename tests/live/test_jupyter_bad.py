@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from . import proc
 from .client import House, Session
+from .gateway import TOKEN
 from .jupyter import Client, Message, attached, text
 from .test_jupyter import kernel_of
 
@@ -172,7 +173,8 @@ def test_a_kernel_has_so_many_clients(house: House, chat: Session, lab: Client) 
 
 def test_who_does_not_read_is_let_go_and_misses_nothing(house: House, chat: Session, lab: Client) -> None:
     kernel = kernel_of(chat)
-    cell = "for i in range(60): print('x' * 1_000_000)"
+    # Slowly enough for the other one, whatever else this machine has to do.
+    cell = "import time\nfor i in range(60): print('x' * 1_000_000); time.sleep(0.1)"
     with attached(house.gateway, kernel, session="slow", max_queue=1) as slow:
         slow.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         id_ = slow.execute(cell)
@@ -232,3 +234,27 @@ def test_an_output_of_many_megabytes_comes_as_one_message(lab: Client) -> None:
     shown = [message for message in found if message.type == "display_data"]
     assert [len(each.content["data"]["text/plain"]) for each in shown] == [40_000_000]
     assert isinstance(shown[0], Message)
+
+
+DEEP = "{'a': " * 300 + "1" + "}" * 300
+
+
+def test_what_is_too_deep_to_be_written_costs_its_own_message_alone(house: House, chat: Session, lab: Client) -> None:
+    """What comes from a kernel may be read at more levels than it can be written at."""
+    lab.run(f"display({{'application/json': {DEEP}}}, raw=True); 1")
+    assert_untouched(chat, lab)
+    # The same in a client's own header, which is said again as the parent of all that comes of its cell.
+    with attached(house.gateway, kernel_of(chat), True, session="deep") as deep:
+        asked = {"code": "print('deep')", "silent": False, "store_history": True, "allow_stdin": False}
+        id_ = deep.send("execute_request", asked, more=json.loads(DEEP.replace("'", '"')))
+        found, reply = deep.ended(id_)
+        assert (text(found), reply.content["status"]) == ("deep\n", "ok")
+    with attached(house.gateway, kernel_of(chat), session="two") as lab_again:
+        assert lab_again.run("'here'")[0] == "'here'"
+
+
+def test_the_token_is_in_no_log(house: House, chat: Session) -> None:
+    with attached(house.gateway, kernel_of(chat)) as lab:
+        assert lab.run("1")[0] == "1"
+    assert "/channels" not in house.gateway.output()
+    assert f"token={TOKEN}" not in house.gateway.output().replace(f"/?token={TOKEN}", "")

@@ -176,6 +176,19 @@ def test_a_document_brings_a_kernel_of_its_own_and_takes_it_along(house: House) 
     assert_error(house.client.get(f"/api/kernels/{other['kernel']['id']}"), 404)
 
 
+def test_a_second_document_neither_hides_the_first_nor_takes_its_kernel_along(house: House) -> None:
+    first = house.client.post("/api/sessions", json={"path": "a.ipynb", "kernel": {"name": "python3"}}).json()
+    kernel = first["kernel"]
+    console = house.client.post("/api/sessions", json={"path": "console-1", "type": "console", "kernel": kernel}).json()
+    assert console["kernel"]["id"] == kernel["id"]
+    paths = [each["path"] for each in house.client.get("/api/sessions").json()]
+    assert sorted(paths) == ["a.ipynb", "console-1"]
+    assert house.client.delete(f"/api/sessions/{console['id']}").status_code == 204
+    assert house.client.get(f"/api/sessions/{first['id']}").json()["kernel"]["id"] == kernel["id"]
+    assert house.client.delete(f"/api/sessions/{first['id']}").status_code == 204
+    assert_error(house.client.get(f"/api/kernels/{kernel['id']}"), 404)
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"path": 1}, {"path": "x" * 2000}, {"path": "a", "kernel": []}, {"path": "a", "kernel": {"name": 1}}]
 )
