@@ -62,7 +62,6 @@ class Output:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._awake = False
         self._room = threading.Condition()
-        self._held_back = 0
         self._closing: zmq.Context[Any] | None = None
         self._watched: dict[int, Callable[[], bool]] = {}
         self._pipes: dict[int, str] = {}
@@ -180,13 +179,9 @@ class Output:
             return
         most = 1 if size >= LARGE else MOST_QUEUED // 2
         with self._room:
-            self._held_back += 1
-            try:
-                while (len(self._queue) > most or self._said.full) and self._thread.is_alive():
-                    self._ring()
-                    self._room.wait(0.1)
-            finally:
-                self._held_back -= 1
+            while (len(self._queue) > most or self._said.full) and self._thread.is_alive():
+                self._ring()
+                self._room.wait(0.1)
 
     @staticmethod
     def _read(fd: int) -> bytes:
@@ -237,9 +232,7 @@ class Output:
 
     def _only_text(self) -> bool:
         queue = self._queue
-        if self._held_back or self._closing is not None:
-            return False
-        return bool(queue) and bool(queue[-1][0]) and len(queue) < MOST_QUEUED // 4
+        return bool(queue) and bool(queue[-1][0]) and self._closing is None and len(queue) < MOST_QUEUED // 4
 
     def _send_all(self) -> None:
         self._send_queued()

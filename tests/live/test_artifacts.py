@@ -275,11 +275,11 @@ def test_that_text_has_an_end_too(small: Callable[[], House]) -> None:
 def test_what_a_session_keeps_no_more_is_still_in_its_text(make_house: Callable[..., House]) -> None:
     """The budget of an execution may be more than the session's for events, and than what waits for the disk."""
     session = make_house(log_bytes=MIB, output_bytes=96 * MIB).session()
-    end = session.run("for n in range(1100): print(f'{n:06}', 'x' * 99_992)", timeout_s=100)
+    end = session.run("for n in range(1_100_000): print(f'{n:07}', 'x' * 91)", timeout_s=100)
     assert end["full_text"]["whole"] is True
     lines = content(session, end["full_text"]).decode().splitlines()
-    assert [line[:6] for line in lines] == [f"{n:06}" for n in range(1100)]
-    assert {len(line) for line in lines} == {99_999}
+    assert [line[:7] for line in lines] == [f"{n:07}" for n in range(1_100_000)]
+    assert {len(line) for line in lines} == {99}
 
 
 # The quota -------------------------------------------------------------------------------------------------------
