@@ -67,6 +67,7 @@ class Output:
         self._pipes: dict[int, str] = {}
         self._decoders: dict[int, codecs.IncrementalDecoder] = {}
         self._pipe_lock = threading.RLock()
+        self._mid_line = False
         self._in_vain = 0
         self._look_at = 0.0
         self._thread = threading.Thread(target=self._run, name="Output", daemon=True)
@@ -104,8 +105,10 @@ class Output:
     # what writers call
 
     def text(self, name: str, parent: Header, text: str) -> None:
-        if time.monotonic() >= self._look_at:
+        # What is begun of a line is not torn by what a program goes on writing.
+        if not self._mid_line and time.monotonic() >= self._look_at:
             self._catch_up()
+        self._mid_line = not text.endswith("\n")
         self._queue.append((name, parent, text))
         if not self._awake:
             self._ring()

@@ -56,9 +56,9 @@ def _check(facts: os.stat_result, most: int) -> None:
         raise NotKept(f"it is larger than {most:,} bytes")
 
 
-def pieces(fd: int) -> Iterator[bytes]:
-    """As much as it had when this began: one that grows meanwhile is cut there."""
-    left = os.fstat(fd).st_size
+def pieces(fd: int, most: int) -> Iterator[bytes]:
+    """As much as it had when this began, and no more than that: one that grows meanwhile is cut there."""
+    left = min(os.fstat(fd).st_size, most)
     while left > 0 and (piece := os.read(fd, min(PIECE, left))):
         left -= len(piece)
         yield piece

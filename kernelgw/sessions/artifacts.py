@@ -343,7 +343,7 @@ def _write_file(store: Contents, links: int, root: int, path: str, most: int) ->
     finally:
         os.close(root)
     try:
-        return _write(store, links, reading.pieces(file))
+        return _write(store, links, reading.pieces(file, most))
     finally:
         os.close(file)
 
