@@ -255,7 +255,8 @@ def test_a_writer_far_ahead_is_held_back_and_nothing_is_lost(house: House, monke
     writer.start()
     writer.join(0.05)
     assert writer.is_alive()
-    assert written <= 110
+    # A quarter of that is sent at once, and waits with the thread.
+    assert written <= 100 + 25 + 10
     house.socket.free.set()
     writer.join(SOON_S)
     assert not writer.is_alive()
