@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.live import proc
 from tests.live.client import JSON, Event, Session
-from tests.live.gateway import MODULE, Gateway
+from tests.live.gateway import Gateway
 
+from .conftest import Start
 from .readers import Reader
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
-Start = Callable[..., Gateway]
 # Each cell makes a file that no other has, shows a picture that is too large for an event, and prints.
 WORK = """
 import os, random, time
@@ -29,17 +28,6 @@ for n in range(40):
     display(Image(b'\\x89PNG\\r\\n\\x1a\\n' + random.Random(n).randbytes(1_500_000)))
     open(f'{n}.bin', 'wb').write(random.Random(-n).randbytes(100_000))
 """
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Gateways on one data directory, one after the other."""
-    with contextlib.ExitStack() as stack:
-
-        def start(**options: object) -> Gateway:
-            return stack.enter_context(Gateway(tmp_path / "data", MODULE, pool_size=1, **options))
-
-        yield start
 
 
 def check(session: Session, artifact: JSON) -> None:

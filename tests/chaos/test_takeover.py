@@ -8,8 +8,6 @@ import signal
 import subprocess
 import threading
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -18,24 +16,13 @@ from kernelgw.kernel.exits import boot_id
 from kernelgw.kernel.forkserver import kernels_folder
 from tests.live import proc
 from tests.live.client import Session, problem, text
-from tests.live.gateway import MODULE, Gateway
+from tests.live.gateway import MODULE
 from tests.security.egress import plain_get, statuses
 from tests.security.servers import Canary
 
+from .conftest import Start
+
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
-
-Start = Callable[..., Gateway]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Gateways on one data directory, one after the other."""
-    with contextlib.ExitStack() as stack:
-
-        def start(**options: object) -> Gateway:
-            return stack.enter_context(Gateway(tmp_path / "data", MODULE, pool_size=1, **options))
-
-        yield start
 
 
 def kernel(session: Session) -> int:
