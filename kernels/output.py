@@ -44,6 +44,8 @@ HEARD_MS = 100
 # What nobody has heard yet is kept at the end for so long, as the fork server waits for a gateway.
 ALONE_S = 900.0
 MOST_READS = 16
+# So long what programs write waits for the end of a line that somebody has begun to print.
+LINE_S, LINE_POLL_S = 0.05, 0.0005
 # Who prints looks first for what programs and C code wrote before; after so many looks in vain not each time any more.
 NOTHING = bytes(4)
 LOOKS, LOOK_EVERY_S = 32, 200e-6
@@ -68,6 +70,7 @@ class Output:
         self._decoders: dict[int, codecs.IncrementalDecoder] = {}
         self._pipe_lock = threading.RLock()
         self._mid_line = False
+        self._line_until = 0.0
         self._in_vain = 0
         self._look_at = 0.0
         self._thread = threading.Thread(target=self._run, name="Output", daemon=True)
@@ -106,8 +109,11 @@ class Output:
 
     def text(self, name: str, parent: Header, text: str) -> None:
         # What is begun of a line is not torn by what a program goes on writing.
-        if not self._mid_line and time.monotonic() >= self._look_at:
-            self._catch_up()
+        if not self._mid_line:
+            now = time.monotonic()
+            if now >= self._look_at:
+                self._catch_up()
+            self._line_until = now + LINE_S
         self._mid_line = not text.endswith("\n")
         self._queue.append((name, parent, text))
         if not self._awake:
@@ -121,6 +127,7 @@ class Output:
         if size > LARGEST_MESSAGE:
             self.text("stderr", self.parent, TOO_LARGE)
             return
+        self._mid_line = False
         self._catch_up()
         self._queue.append(("", None, parts))
         self._ring()
@@ -136,7 +143,11 @@ class Output:
             self._ring()
 
     def drain_pipes(self) -> None:
-        """Queues what C code and subprocesses have written so far."""
+        """Queues what C code and subprocesses have written so far. For writers, whose line is not waited for."""
+        self._mid_line = False
+        self._drain()
+
+    def _drain(self) -> None:
         with self._pipe_lock:
             for fd, name in self._pipes.items():
                 # Bounded: a background process may write faster than this can read.
@@ -145,7 +156,13 @@ class Output:
                     if not data:
                         break
                     self._in_vain, self._look_at = 0, 0.0
-                    self._queue.append((name, self.parent, self._decoders[fd].decode(data)))
+                    item = (name, self.parent, self._decoders[fd].decode(data))
+                    self._wait_for_line()
+                    self._queue.append(item)
+
+    def _wait_for_line(self) -> None:
+        while self._mid_line and time.monotonic() < self._line_until:
+            time.sleep(LINE_POLL_S)
 
     def _catch_up(self) -> None:
         """What is in the pipes was written before what is to be queued now."""
@@ -153,7 +170,7 @@ class Output:
         with self._pipe_lock:
             waiting = any(fcntl.ioctl(fd, termios.FIONREAD, b"0000") != NOTHING for fd in self._pipes)
         if waiting:
-            self.drain_pipes()
+            self._drain()
             return
         self._in_vain += 1
         if self._in_vain >= LOOKS:
@@ -220,7 +237,7 @@ class Output:
             if fd == self._wake:
                 os.eventfd_read(fd)
             elif fd in self._pipes:
-                self.drain_pipes()
+                self._drain()
             elif self._watched[fd]():
                 poll.unregister(fd)
                 del self._watched[fd]

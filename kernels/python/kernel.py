@@ -26,6 +26,7 @@ from ..changes import Changes
 from ..chassis import Chassis
 from ..linux import set_process_name
 from ..packing import pack
+from .interrupts import Interrupts
 from .shell import Shell
 
 # Requests that are known by their id when they come again: one runs, and the others wait at the gateway.
@@ -47,11 +48,14 @@ class OneVoice(Session):
     had again; each by a socket of its own would be lost with whoever was connected."""
 
     output: Any = None
+    replied = False
 
     def send(self, stream: Any, msg_or_type: Any, *args: Any, **kwargs: Any) -> Any:
         if msg_or_type in ("execute_reply", "input_request") and self.output is not None:
             stream, kwargs["ident"] = self.output, str(msg_or_type).encode()
-        return super().send(stream, msg_or_type, *args, **kwargs)
+        sent = super().send(stream, msg_or_type, *args, **kwargs)
+        self.replied = self.replied or msg_or_type == "execute_reply"
+        return sent
 
 
 class PythonKernel(IPythonKernel):
@@ -70,6 +74,9 @@ class PythonKernel(IPythonKernel):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(shell_channel_thread=_NoSubshells(), **kwargs)
         self.shell_handlers["claim_request"] = self.claim_request
+        self._interrupts = Interrupts()
+        for name, handler in self.shell_handlers.items():
+            self.shell_handlers[name] = self._interrupts.hit(handler, self._answer_interrupted)
         self._begun: deque[str] = deque(maxlen=FEW)
 
     async def claim_request(self, stream: Any, ident: Any, parent: Any) -> None:
@@ -88,6 +95,22 @@ class PythonKernel(IPythonKernel):
         self._begun.append(parent["header"]["msg_id"])
         await super().execute_request(stream, ident, parent)
 
+    def _answer_interrupted(self, stream: Any, ident: Any, parent: Any) -> None:
+        """IPython answers for what interrupts the code, and for nothing that comes between it and the request."""
+        if self.session.replied or parent["header"]["msg_type"] != "execute_request":
+            return
+        error = {"ename": "KeyboardInterrupt", "evalue": "", "traceback": ["KeyboardInterrupt"]}
+        self.session.send(self.iopub_socket, "error", error, parent, ident=self._topic("error"))
+        count = self.shell.execution_count - 1
+        reply = {"status": "error", **error, "execution_count": count, "user_expressions": {}, "payload": []}
+        self.session.send(stream, "execute_reply", reply, parent, ident=ident)
+
+    def pre_handler_hook(self) -> None:
+        """Handlers let interrupts in by themselves: one that came before would end the kernel's loop."""
+
+    def post_handler_hook(self) -> None:
+        """Each has shut them out again."""
+
     def set_parent(self, ident: Any, parent: Any, channel: str = "shell") -> None:
         # Code may have set them to None, which IPython does not survive.
         sys.stdout = sys.stdout or self._stdout
@@ -102,6 +125,9 @@ class PythonKernel(IPythonKernel):
         return reply
 
     def _publish_status(self, status: str, channel: str, parent: Any = None) -> None:
+        if status == "busy" and channel == "shell":
+            self.session.replied = False
+            self._interrupts.expect()
         if status == "idle" and channel == "shell" and self.chassis is not None:
             self.chassis.end_of_request()
             self._tell_changes()

@@ -230,20 +230,6 @@ def test_an_error_ends_what_its_asker_has_waiting_and_nothing_else(chat: Session
     assert text(lab.ended(kept[1])[0]) == "'run'"
 
 
-@pytest.mark.parametrize("by", ["message", "http"])
-@pytest.mark.parametrize("silent", [False, True], ids=["shown", "silent"])
-def test_an_interrupt_stops_the_cell(chat: Session, lab: Client, by: str, silent: bool) -> None:
-    id_ = lab.execute("while True: pass", silent=silent)
-    lab.until(lambda message: message.of == id_)
-    if by == "http":
-        assert chat.client.post(f"/api/kernels/{kernel_of(chat)}/interrupt", json={}).status_code == 204
-    else:
-        _, reply = lab.ended(lab.send("interrupt_request", {}, "control"))
-        assert reply.content["status"] == "ok"
-    assert lab.ended(id_)[1].content["ename"] == "KeyboardInterrupt"
-    assert lab.run("x")[0] == "20"
-
-
 def test_deadlines_hold_for_lab_too(make_house: Callable[..., House]) -> None:
     house = make_house(timeout_s=0.5, grace_s=0.5)
     chat = house.session()

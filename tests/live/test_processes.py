@@ -101,6 +101,31 @@ def test_what_is_left_behind_does_not_hold_up(session: Session, start: str) -> N
     assert session.run("print('on')", timeout_s=10)["status"] == "completed"
 
 
+def test_a_program_that_goes_on_writing_does_not_tear_lines(session: Session) -> None:
+    code = """
+import subprocess, time
+child = subprocess.Popen('while :; do echo y; done', shell=True)
+for k in range(300):
+    print('line', k, 'of it')
+    time.sleep(0.0005)
+child.kill()
+"""
+    lines = text(session.run(code, timeout_s=20)).splitlines()
+    assert [line for line in lines if line != "y"] == [f"line {k} of it" for k in range(300)]
+    assert lines.count("y") > 100
+
+
+def test_a_line_that_does_not_end_does_not_hold_up_what_programs_write(session: Session) -> None:
+    code = """
+import subprocess, time
+print('...', end='')
+started = time.monotonic()
+child = subprocess.Popen('for i in 1 2 3; do echo y; sleep 0.01; done', shell=True)
+child.wait()
+"""
+    assert text(session.run(code, timeout_s=20)) == "...y\ny\ny\n"
+
+
 def test_a_server_in_the_background(session: Session) -> None:
     session.value("""
 import http.server, threading
