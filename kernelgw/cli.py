@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kernelgw", description="Live, sandboxed Jupyter kernels for chats.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     serve = commands.add_parser("serve", help="start the gateway")
     _add_settings(serve)
     serve.set_defaults(run=_serve)
@@ -52,13 +52,33 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--timeout", type=float, default=None, metavar="S")
     run.set_defaults(run=_run)
     _add_sessions(commands.add_parser("sessions", help="the sessions of a running gateway"))
+    _add_keys(commands.add_parser("keys", help="what lets others in, for less than everything"))
     return parser
 
 
-def _add_sessions(parser: argparse.ArgumentParser) -> None:
+def _where() -> argparse.ArgumentParser:
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--url", default=None, help="the gateway (default: the one running here)")
     where.add_argument("--token", default=os.environ.get("KERNELGW_TOKEN"))
+    return where
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    where = _where()
+    actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
+    create = actions.add_parser("create", parents=[where], help="make one and print it; it is told only now")
+    create.add_argument("--scope", choices=("full", "debug"), default="debug", help="(default: debug)")
+    create.add_argument("--session", default=None, help="the only session that it is for")
+    create.add_argument("--name", default="", help="for people")
+    create.add_argument("--expires-s", type=float, default=None, metavar="S", help="(default: never)")
+    actions.add_parser("list", parents=[where], help="all, without what they are")
+    revoke = actions.add_parser("revoke", parents=[where], help="it does not hold any more, also for who is connected")
+    revoke.add_argument("key", metavar="ID")
+    parser.set_defaults(run=_operate)
+
+
+def _add_sessions(parser: argparse.ArgumentParser) -> None:
+    where = _where()
     actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
     listing = actions.add_parser("list", parents=[where], help="all, with what they do and since when")
     listing.add_argument("--json", action="store_true", help="for programs")
@@ -68,7 +88,7 @@ def _add_sessions(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--output", "-o", type=Path, default=None, metavar="FILE", help="(default: standard output)")
     for each in (show, end, export):
         each.add_argument("session", metavar="SESSION")
-    parser.set_defaults(run=_sessions)
+    parser.set_defaults(run=_operate)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -141,10 +161,10 @@ def _run(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _sessions(arguments: argparse.Namespace) -> int:
-    from .operate import sessions
+def _operate(arguments: argparse.Namespace) -> int:
+    from .operate import operate
 
-    status: int = sessions(arguments)
+    status: int = operate(arguments)
     return status
 
 
