@@ -24,6 +24,7 @@ from jupyter_client.session import Session, extract_header
 
 from .advice import Advice
 from .linux import fflush_all
+from .published import Published
 from .retained import Retained
 
 # Text waits this long for more of its kind; the first piece after a pause does not wait.
@@ -56,8 +57,8 @@ Header = dict[str, Any]
 class Output:
     """The iopub socket of a kernel as everybody else sees it: `send_multipart` and text by stream name."""
 
-    def __init__(self, socket: Any, session: Session) -> None:
-        self._said = Retained(socket)
+    def __init__(self, said: Retained | Published, session: Session) -> None:
+        self._said = said
         self._session = session
         self._pid = os.getpid()
         self._queue: deque[tuple[str, Any, Any]] = deque()

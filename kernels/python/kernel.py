@@ -226,8 +226,10 @@ def run(boot: dict[str, Any], fds: list[Any]) -> NoReturn:
     atexit._clear()
     chassis = Chassis(kernel, log_fd)
     kernel.chassis = chassis
-    kernel.changes = Changes(os.getcwd())
-    chassis.attach(dict(zip(boot["channels"], listeners, strict=True)))
+    plain = boot.get("plain")
+    # A gateway is told of files; plain Jupyter has no word for it.
+    kernel.changes = None if plain else Changes(os.getcwd())
+    chassis.attach(dict(zip(boot["channels"], listeners, strict=True)), plain)
     code = chassis.serve()
     os._exit(code)
 
