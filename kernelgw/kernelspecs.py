@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from .environments import Environment, find
 from .errors import GatewayError
-from .settings import BadSetting, load
+from .provisioner.house import Wish
+from .settings import BadSetting
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpecManager
@@ -47,7 +48,12 @@ def _install(arguments: argparse.Namespace) -> int:
     config |= {"network": _network(arguments.network), "limits": _limits(arguments.limit)}
     if arguments.data_dir is not None:
         config["data_dir"] = str(arguments.data_dir.absolute())
-    environment = find(arguments.env, arguments.data_dir or load({}, {}).data_dir)
+    # What it cannot be is said now, and not when a kernel starts.
+    settings = Wish(**config).settings()
+    try:
+        environment = find(arguments.env, settings.data_dir)
+    except ValueError as error:
+        raise BadSetting(str(error)) from None
     prefix = sys.prefix if arguments.sys_prefix else arguments.prefix
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "kernel.json").write_text(json.dumps(spec(environment, config), indent=1) + "\n")
@@ -76,8 +82,6 @@ def _limits(wanted: list[str]) -> dict[str, float]:
             found[name] = float(number) if "." in number else int(number)
         except ValueError:
             raise BadSetting(f"--limit is NAME=NUMBER, not {each!r}") from None
-    # What it cannot be is said now, and not when a kernel starts.
-    load(found, {})
     return found
 
 

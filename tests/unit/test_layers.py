@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("server", "run", "lab", "provisioner", "kernelspecs"),
+    ("server", "run", "lab", "kernelspecs"),
+    ("provisioner",),
     ("operate",),
     ("app", "indexer"),
     ("api", "jupyter", "compat", "mcp"),
