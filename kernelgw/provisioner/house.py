@@ -180,7 +180,11 @@ class House:
             closing.result(CLOSE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CLOSE_S)
+        if not self._thread.is_alive():
+            self._loop.close()
         self.slot.give_back()
+        with House._guard:
+            House._present = None if House._present is self else House._present
 
     async def _close(self) -> None:
         for task in self._launchers.values():

@@ -35,7 +35,6 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         desk.prepare()
         yield desk
         House.here().close()
-        House._present = None
     # All of it is given back but the lock and what the next process would look up again.
     assert {path.name for path in (desk.data_dir / "jupyter").iterdir()} == {"0.lock", "cache"}
 
