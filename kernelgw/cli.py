@@ -53,7 +53,28 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(run=_run)
     _add_sessions(commands.add_parser("sessions", help="the sessions of a running gateway"))
     _add_keys(commands.add_parser("keys", help="what lets others in, for less than everything"))
+    _add_kernelspec(commands.add_parser("kernelspec", help="our kernels for other Jupyter servers, without a gateway"))
     return parser
+
+
+def _add_kernelspec(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
+    install = actions.add_parser("install", help="tell Jupyter's clients of one")
+    where = install.add_mutually_exclusive_group()
+    where.add_argument("--user", action="store_true", help="for this user")
+    where.add_argument("--sys-prefix", action="store_true", help="for this Python environment")
+    where.add_argument("--prefix", default=None, metavar="DIR", help="below DIR/share/jupyter")
+    install.add_argument("--name", default="kernelgw-python", help="(default: kernelgw-python)")
+    install.add_argument("--env", default="default", metavar="ENVIRONMENT", help="(default: default)")
+    install.add_argument("--workspace", default="cwd", choices=("cwd", "empty"), help="cwd: the notebook's folder")
+    install.add_argument("--network", default="off", help="off, packages, full, or hosts: example.org,*.example.org")
+    install.add_argument("--isolation", default="auto", choices=("auto", "bubblewrap", "none"))
+    install.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help="memory_bytes=1073741824")
+    install.add_argument("--data-dir", type=Path, default=None, help="where environments of your own are declared")
+    actions.add_parser("list", help="those that are installed, with what they are told")
+    remove = actions.add_parser("remove", help="one of ours")
+    remove.add_argument("name", metavar="NAME")
+    parser.set_defaults(run=_kernelspec)
 
 
 def _where() -> argparse.ArgumentParser:
@@ -158,6 +179,13 @@ def _run(arguments: argparse.Namespace) -> int:
     from .run import run
 
     status: int = run(arguments)
+    return status
+
+
+def _kernelspec(arguments: argparse.Namespace) -> int:
+    from .kernelspecs import kernelspec
+
+    status: int = kernelspec(arguments)
     return status
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import faulthandler
 import os
 import signal
@@ -25,7 +26,8 @@ from zmq.eventloop.zmqstream import ZMQStream
 
 from .linux import fflush_all
 from .output import Output, Stream
-from .retained import LEAVE_S
+from .published import Published
+from .retained import Retained
 
 # Seen by the gateway as the proof that its subscription stands; no first output is lost after it.
 WELCOME = b"kernelgw.welcome"
@@ -42,9 +44,10 @@ class Chassis:
         self.context: zmq.Context[Any] | None = None
         self.output: Output | None = None
 
-    def attach(self, listeners: Mapping[str, int | str]) -> None:
+    def attach(self, listeners: Mapping[str, int | str], plain: Mapping[str, str] | None = None) -> None:
         """Takes over bound and listening unix sockets, by channel: shell, control, stdin, iopub; or connects to those
-        at paths."""
+        at paths. `plain`: to be any Jupyter client's, with messages signed by its `key` and `signature_scheme`, and
+        with a further channel, hb."""
         context = self.context = zmq.Context()
         # Built in the fork server, where it costs once; what tells sessions apart is new.
         session = self.kernel.session
@@ -53,17 +56,39 @@ class Chassis:
         shell = self._adopt(context, zmq.ROUTER, listeners["shell"])
         control = self._adopt(context, zmq.ROUTER, listeners["control"])
         stdin = self._adopt(context, zmq.ROUTER, listeners["stdin"])
-        iopub = context.socket(zmq.XPUB)
-        iopub.setsockopt(zmq.XPUB_WELCOME_MSG, WELCOME)
-        iopub.setsockopt(zmq.XPUB_NODROP, 1)
-        iopub.sndhwm = IOPUB_WATER_MARK
-        self._bind(iopub, listeners["iopub"])
-        self.output = Output(iopub, session)
+        self.output = Output(self._publisher(context, listeners["iopub"], plain), session)
         self.output.watch(int(control.get(zmq.FD)), lambda: self._open_control(control))
-        session.output = self.output
+        if plain is None:
+            session.output = self.output
+        else:
+            hb = int(listeners["hb"])
+            self.output.watch(hb, lambda: self._answer_heartbeats(hb))
         self._connect_kernel(session, shell, stdin)
         self._redirect(self.output)
         faulthandler.enable(self.log_fd)
+
+    def _publisher(
+        self, context: zmq.Context[Any], listener: int | str, plain: Mapping[str, str] | None
+    ) -> Retained | Published:
+        iopub = context.socket(zmq.XPUB)
+        iopub.setsockopt(zmq.XPUB_NODROP, 1)
+        iopub.sndhwm = IOPUB_WATER_MARK
+        if plain is None:
+            iopub.setsockopt(zmq.XPUB_WELCOME_MSG, WELCOME)
+            said: Retained | Published = Retained(iopub)
+        else:
+            session = self.kernel.session
+            session.signature_scheme, session.key = plain["signature_scheme"], plain["key"].encode()
+            said = Published(iopub, session)
+        self._bind(iopub, listener)
+        return said
+
+    def _answer_heartbeats(self, listener: int) -> bool:
+        """Called when somebody comes to ask; most never do. By a thread without Python, so that a cell whose C code
+        computes for long still counts as alive; in a context of its own, which is never taken down."""
+        hb = self._adopt(zmq.Context(), zmq.ROUTER, listener)
+        threading.Thread(target=_echo, args=(hb,), name="Heartbeat", daemon=True).start()
+        return True
 
     def _connect_kernel(self, session: Session, shell: Any, stdin: Any) -> None:
         kernel = self.kernel
@@ -147,7 +172,7 @@ class Chassis:
             return
         self.output.finish(self.context)
         if not self.output.thread.is_alive():
-            self.context.destroy(linger=1000 * LEAVE_S)
+            self.context.destroy(linger=1000 * self.output.leave_s)
 
     @staticmethod
     def _wake_on_signals(loop: asyncio.AbstractEventLoop) -> None:
@@ -171,6 +196,12 @@ class Chassis:
         socket.router_handover = 1
         self._bind(socket, listener)
         return socket
+
+
+def _echo(socket: Any) -> None:
+    while True:
+        with contextlib.suppress(zmq.error.InterruptedSystemCall):
+            zmq.proxy(socket, socket)
 
 
 def _attribute_threads(shell: Any) -> None:

@@ -9,7 +9,7 @@ Requests are JSON objects with `op` and `seq`; each is answered once with the sa
 
 | op      | with                                                | answer, and later events                        |
 |---------|-----------------------------------------------------|-------------------------------------------------|
-| hello   | version, stage, copied, preload, variables, filter   | version, instance, pid, sandboxes, kernels, unheard |
+| hello   | version, stage, copied, preload, variables, filter  | version, instance, pid, sandboxes, kernels, unheard |
 | sandbox | id, bwrap, args, binds, finish, uid, gid, groups    | ok; `sandbox_up`, `sandbox_exit`                |
 | spawn   | id, sandbox or null, seal, egress, binds + fds      | ok; `spawned`, then `exit`, or `spawn_failed`   |
 | signal  | id, signal, group                                   | ok, or `gone`                                   |
@@ -17,8 +17,11 @@ Requests are JSON objects with `op` and `seq`; each is answered once with the sa
 | keep    | id of a kernel, + fds that a later gateway will need | ok                                              |
 | fetch   | id of a kernel                                      | ok, + the fds that were kept                    |
 | open    | image of a workspace                                | ok, + a descriptor of where it is mounted       |
+| lend    | folder, its device and inode as file, uid, gid      | ok, image: what to release                      |
 | release | image of a workspace that nobody will use any more  | ok, mounted; `released` if it was               |
 | stop    |                                                     | ok, then everything is killed and the server ends |
+
+A hello may also say for how long the server outlives its last gateway: `grace`, in seconds.
 
 The first fd of a spawn is a memory file with what the child becomes, which this process never reads: it would stay in
 its memory, and all later kernels are made of that.
@@ -71,6 +74,7 @@ class ForkServer:
         self.ready = False
         self.stopping = False
         self.alone_since = time.monotonic()
+        self.grace_s = ORPHAN_GRACE_S
         self._ops: dict[str, Callable[[dict[str, Any], list[int]], dict[str, Any]]] = {
             "hello": self.hello,
             "sandbox": self.sandbox,
@@ -80,6 +84,7 @@ class ForkServer:
             "keep": self.keep,
             "fetch": self.fetch,
             "open": self.open,
+            "lend": self.lend,
             "release": self.release,
             "stop": self.stop,
         }
@@ -92,7 +97,7 @@ class ForkServer:
             for key, _ in self.selector.select(timeout=60):
                 key.data(key.fileobj)
             self.reap()
-            if not self.clients and time.monotonic() - self.alone_since > ORPHAN_GRACE_S:
+            if not self.clients and time.monotonic() - self.alone_since >= self.grace_s:
                 self.stopping = True
         self.kill_all()
 
@@ -186,6 +191,7 @@ class ForkServer:
             self.stage.set(request["stage"], request.get("copied", ()))
             self.children.filter = base64.b64decode(request.get("filter", ""))
             self.stamp = str(request.get("stamp", ""))
+            self.grace_s = float(request.get("grace", ORPHAN_GRACE_S))
             prepare(request["preload"], request["variables"])
             self.ready = True
             gc.collect()
@@ -287,6 +293,10 @@ class ForkServer:
 
     def open(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
         return {"fds": [self.stage.open(str(request["image"]))]}
+
+    def lend(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
+        folder, uid, gid = str(request["folder"]), int(request["uid"]), int(request["gid"])
+        return {"image": self.stage.lend(folder, uid, gid, tuple(request["file"]))}
 
     def release(self, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
         image = str(request["image"])

@@ -54,6 +54,16 @@ IN_DONT_FOLLOW = 0x2000000
 IN_ISDIR = 0x40000000
 
 MNT_DETACH = 2
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+OPEN_TREE_CLONE = 1
+OPEN_TREE_CLOEXEC = 0o2000000
+MOVE_MOUNT_F_EMPTY_PATH = 4
+MOUNT_ATTR_NOSUID = 2
+MOUNT_ATTR_NODEV = 4
+MOUNT_ATTR_IDMAP = 0x100000
+# The same on every architecture.
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 KEYCTL_JOIN_SESSION_KEYRING = 1
 # The table of system calls is the architecture's own.
 _KEYCTL = MappingProxyType({"x86_64": 250, "aarch64": 219})
@@ -100,6 +110,29 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
         ),
         f"mount {target}",
     )
+
+
+def open_tree(path: str) -> int:
+    """A mount of that folder alone, which is nowhere yet."""
+    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC
+    return _descriptor(_call(_OPEN_TREE, AT_FDCWD, os.fsencode(path), flags), f"open_tree {path}")
+
+
+def map_mount(tree: int, users: int) -> None:
+    """Its ids become those that the user namespace has for them; nothing in it is a device or changes who runs it."""
+    attributes = struct.pack("=4Q", MOUNT_ATTR_IDMAP | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0, 0, users)
+    result = _call(_MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, attributes, len(attributes))
+    _check(result, "a mount with ids of its own")
+
+
+def move_mount(tree: int, target: str) -> None:
+    result = _call(_MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH)
+    _check(result, f"mount {target}")
+
+
+def _call(number: int, *values: int | bytes) -> int:
+    passed = [ctypes.c_long(value) if isinstance(value, int) else ctypes.c_char_p(value) for value in values]
+    return int(_libc.syscall(ctypes.c_long(number), *passed))
 
 
 def unmount(target: str) -> None:

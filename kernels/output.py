@@ -24,7 +24,8 @@ from jupyter_client.session import Session, extract_header
 
 from .advice import Advice
 from .linux import fflush_all
-from .retained import LEAVE_S, Retained
+from .published import Published
+from .retained import Retained
 
 # Text waits this long for more of its kind; the first piece after a pause does not wait.
 GATHER_S = 0.03
@@ -56,8 +57,8 @@ Header = dict[str, Any]
 class Output:
     """The iopub socket of a kernel as everybody else sees it: `send_multipart` and text by stream name."""
 
-    def __init__(self, socket: Any, session: Session) -> None:
-        self._said = Retained(socket)
+    def __init__(self, said: Retained | Published, session: Session) -> None:
+        self._said = said
         self._session = session
         self._pid = os.getpid()
         self._queue: deque[tuple[str, Any, Any]] = deque()
@@ -85,6 +86,11 @@ class Output:
             os.close(write)
             self._pipes[read] = name
             self._decoders[read] = codecs.getincrementaldecoder("utf-8")("replace")
+
+    @property
+    def leave_s(self) -> int:
+        """For what is on its way, when the kernel ends."""
+        return self._said.leave_s
 
     def start(self) -> None:
         self.watch(int(self._said.fd), self._hear)
@@ -185,7 +191,7 @@ class Output:
         self._closing = context
         self._ring()
         if threading.current_thread() is not self._thread:
-            self._thread.join(timeout=LEAVE_S if self._said.listening else ALONE_S)
+            self._thread.join(timeout=self.leave_s if self._said.listening else ALONE_S)
 
     def _ring(self) -> None:
         self._awake = True

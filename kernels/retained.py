@@ -13,13 +13,14 @@ import zmq
 
 # Beyond it whoever writes is held back: with a gateway there, which confirms each megabyte; and without one.
 MOST_ON_THEIR_WAY, MOST_BYTES = 8 << 20, 32 << 20
-# For a gateway to take what is on its way when the kernel ends.
-LEAVE_S = 10
 SUBSCRIBED, GONE, CONFIRMED, RESUME = b"\x01", b"\x00", b"\x02", b"\x03"
 
 
 class Retained:
     """In front of the iopub socket. Used by the thread that owns it."""
+
+    # For a busy gateway to take what is on its way when the kernel ends.
+    leave_s = 10
 
     def __init__(self, socket: Any) -> None:
         self._socket = socket
@@ -75,4 +76,4 @@ class Retained:
             self._size -= self._kept.popleft()[2]
 
     def close(self) -> None:
-        self._socket.close(linger=1000 * LEAVE_S)
+        self._socket.close(linger=1000 * self.leave_s)

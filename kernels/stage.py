@@ -11,11 +11,16 @@ import os
 import shutil
 from collections.abc import Sequence
 
-from . import images, linux
+from . import images, linux, mapped
 
 # Any directory that every system has and that no preloaded library lives in.
 PLACE = "/mnt"
 UNMOUNT = '/bin/umount -l "$1" && exec /bin/rmdir "$1"'
+
+
+def lent(folder: str, uid: int) -> str:
+    """The name by which a folder that was lent to a session is known."""
+    return f"{uid}:{folder}"
 
 
 class Stage:
@@ -64,9 +69,37 @@ class Stage:
         self._mounted[image] = target
         return target
 
+    def lend(self, folder: str, uid: int, gid: int, file: tuple[int, int]) -> str:
+        """Mounts a folder of somebody's as the session's own, for all its sandboxes, until it is released by the name
+        that this returns. `file`: its device and inode. Without root nothing is to be done. Raises OSError."""
+        name = lent(folder, uid)
+        if os.geteuid() != 0 or name in self._mounted:
+            return name
+        facts = os.stat(folder)
+        if (facts.st_dev, facts.st_ino) != file:
+            raise OSError("it lies in what was mounted after this environment had been started")
+        target = f"{PLACE}/lent-{uid}"
+        os.mkdir(target, 0o700)
+        try:
+            mapped.mount(folder, target, uid, gid)
+        except OSError:
+            os.rmdir(target)
+            raise
+        self._mounted[name] = target
+        return name
+
     def source(self, mode: str, source: str, uid: int | None, gid: int | None) -> str:
         """Where what is bound comes from: an image is mounted, everything else is reached. Raises OSError."""
-        return self.mount_image(source, uid, gid) if mode == "image" else self.reach(source)
+        if mode == "image":
+            return self.mount_image(source, uid, gid)
+        return self._in_lent(source, uid) or self.reach(source)
+
+    def _in_lent(self, path: str, uid: int | None) -> str | None:
+        for name, target in self._mounted.items():
+            folder = name.removeprefix(f"{uid}:")
+            if name != folder and (path == folder or path.startswith(folder + "/")):
+                return target + path[len(folder) :]
+        return None
 
     def open(self, image: str) -> int:
         """A descriptor of the folder in which it is mounted, which nobody outside has a path to. Raises KeyError."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..children import ended
 from .rules import Rules, trusts, upstream
 
 LARGEST = 128 << 10
@@ -107,12 +108,11 @@ class EgressService:
         if self._control is None:
             return
         self._forget()
-        ended = asyncio.create_task(asyncio.to_thread(_collect, self._pid))
         try:
-            await asyncio.wait_for(asyncio.shield(ended), END_TIMEOUT_S)
+            await asyncio.wait_for(ended(self._pid), END_TIMEOUT_S)
         except TimeoutError:
             os.kill(self._pid, signal.SIGKILL)
-            await ended
+            await ended(self._pid)
 
     def _take(self, name: str) -> None:
         """The listener has come, or never will."""

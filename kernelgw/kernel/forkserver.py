@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..children import ended
 from ..environments import Environment
 from ..errors import KernelDidNotStart
 from .listeners import connectable, listen
@@ -33,6 +34,8 @@ class ForkServer:
 
     def __init__(self, environment: Environment, run_dir: Path) -> None:
         self.environment = environment
+        # How long it waits for another gateway when this one is gone; None for its own idea of it.
+        self.grace_s: float | None = None
         self.path = run_dir / f"{environment.name}.sock"
         self.log_path = run_dir / f"{environment.name}.log"
         self.cache = run_dir.parent / "cache" / environment.name
@@ -77,7 +80,10 @@ class ForkServer:
             await self._connect()
         finally:
             listener.close()
-        await self._hello(PRELOAD_TIMEOUT_S, stage=list(stage), copied=list(copied), filter=filter, stamp=stamp)
+        grace = {} if self.grace_s is None else {"grace": self.grace_s}
+        await self._hello(
+            PRELOAD_TIMEOUT_S, stage=list(stage), copied=list(copied), filter=filter, stamp=stamp, **grace
+        )
 
     async def resume(self) -> None:
         """One that an earlier gateway left. Raises KernelDidNotStart."""
@@ -133,7 +139,7 @@ class ForkServer:
             log.warning("the fork server of %s does not stop", self.environment.name)
         self.close()
         self.path.unlink(missing_ok=True)
-        await asyncio.to_thread(_collect, self.pid)
+        await ended(self.pid)
 
     async def request(
         self, op: str, fds: Sequence[int] = (), timeout: float = ANSWER_TIMEOUT_S, **fields: Any
@@ -158,6 +164,12 @@ class ForkServer:
             return await self.request("spawn", [file, *fds], **fields)
         finally:
             os.close(file)
+
+    async def lend(self, folder: Path, uid: int) -> str:
+        """A folder of the host's becomes the session's; returns what to release. Raises as `request`."""
+        facts = folder.stat()
+        told = await self.request("lend", folder=str(folder), uid=uid, gid=uid, file=[facts.st_dev, facts.st_ino])
+        return str(told["image"])
 
     async def release(self, image: str) -> None:
         """Returns once a workspace is no longer mounted."""
@@ -332,13 +344,6 @@ def _launch(environment: Environment, listener: socket.socket, log_path: Path) -
 
 
 SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-def _collect(pid: int) -> None:
-    try:
-        os.waitpid(pid, 0)
-    except ChildProcessError:
-        log.debug("fork server %d is not our child", pid)
 
 
 def kernels_folder() -> Path:

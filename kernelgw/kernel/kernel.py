@@ -17,7 +17,7 @@ from ..sandbox.workspaces import Workspace
 from . import exits
 from .client import KernelClient
 from .forkserver import Event, ForkServer
-from .listeners import Listeners
+from .listeners import CHANNELS, Listeners
 
 # To be ready: forked or started on the host, and started in a kernel that is itself a program.
 START_TIMEOUT_S, START_INSIDE_TIMEOUT_S = 20.0, 60.0
@@ -141,11 +141,20 @@ class Kernel:
         self._boxed = True
         self.server.tell("sandbox", id=self.id, groups=groups, **sandbox)
 
+    @property
+    def wiring(self) -> dict[str, Any]:
+        """What it is told of its sockets."""
+        return {"channels": CHANNELS}
+
+    async def ready(self) -> None:
+        """Returns once it is sealed and says nothing any more that is missed. Raises OSError."""
+        await self.sealed
+        await self.client.welcomed()
+
     async def open(self, directory: Path) -> tuple[list[int], int]:
         """Binds and connects its sockets. Returns the fds to hand over, the last being ours to close."""
         self._listeners = Listeners(directory)
-        read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self.hear_crash_log_at(read)
+        write = self._open_crash_log()
         try:
             if self.closed_in:
                 self._listeners.reachable()
@@ -158,6 +167,11 @@ class Kernel:
             os.close(write)
             raise
         return [*self._listeners.fds(), write], write
+
+    def _open_crash_log(self) -> int:
+        read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.hear_crash_log_at(read)
+        return write
 
     async def reopen(self, directory: Path) -> None:
         """Connects to one that an earlier gateway started; it says nothing until `client.resume`. Raises OSError."""
@@ -229,7 +243,7 @@ class Kernel:
             self.end("disconnected")
 
     async def _finish(self, event: Event) -> None:
-        await self.client.drained(DRAIN_TIMEOUT_S)
+        await self._drained()
         self._hear_crash_log()
         crash_log = self._crash_log.decode(errors="replace")
         self.exit = exits.explain(event, self._wanted, crash_log, *self._memory_kills())
@@ -242,6 +256,9 @@ class Kernel:
         self.exited(self.exit)
         await self._clear_away()
         self._gone.set()
+
+    async def _drained(self) -> None:
+        await self.client.drained(DRAIN_TIMEOUT_S)
 
     def _memory_kills(self) -> tuple[int, bool]:
         """How many processes were killed for memory, and whether those are known to be this session's own."""

@@ -27,6 +27,7 @@ from .exits import GATEWAY_GONE, HOST_GONE, Exit, boot_id
 from .fences import Fences
 from .forkserver import ForkServer, kernels_folder
 from .kernel import Kernel
+from .plain import Door, PlainKernel
 
 log = logging.getLogger("kernelgw.kernel")
 
@@ -44,8 +45,11 @@ class Terms:
 class Launcher:
     """Makes kernels. Owns the fork servers and the run directory."""
 
-    def __init__(self, data_dir: Path, fences: Fences) -> None:
+    def __init__(self, data_dir: Path, fences: Fences, cache: Path | None = None, grace_s: float | None = None) -> None:
+        """`cache`: what environments look up once, where that is not in `data_dir`. `grace_s`: how long fork servers
+        outlive this process; None for as long as it takes to start another gateway."""
         self._data_dir = data_dir
+        self._cache, self._grace_s = cache, grace_s
         self.run_dir = data_dir / "run"
         self.fences = fences
         self.workspaces = fences.workspaces
@@ -111,6 +115,9 @@ class Launcher:
 
     async def _start(self, environment: Environment) -> ForkServer:
         server = ForkServer(environment, self.run_dir)
+        server.grace_s = self._grace_s
+        if self._cache is not None:
+            server.cache = self._cache / environment.name
         sandboxed = self.fences.sandboxed
         parts = (environment.prefix, *recipe.interpreter_of(environment), self.workspaces.folder, kernels_folder())
         profile = "default" if self.fences.cgroups.counts_memory else "uncounted"
@@ -129,20 +136,27 @@ class Launcher:
         return server
 
     async def launch(
-        self, environment: Environment, workspace: Workspace, variables: Mapping[str, str], terms: Terms
+        self,
+        environment: Environment,
+        workspace: Workspace,
+        variables: Mapping[str, str],
+        terms: Terms,
+        door: Door | None = None,
     ) -> Kernel:
-        """A kernel that is sealed and listening. Raises KernelDidNotStart, and leaves nothing behind then."""
+        """A kernel that is sealed and listening; with a `door`, to whoever comes through that. Raises
+        KernelDidNotStart, and leaves nothing behind then."""
         # Not part of its own time to start: the first to ask waits for pip and npm.
         source = await self._packages() if terms.packages else None
         server = await self.server(environment)
         found = await asyncio.to_thread(usage, workspace.path) if workspace.overflowed else NOTHING
-        kernel = Kernel(server, workspace, self.fences.sandboxed, closed_in=self.fences.gvisor is not None)
+        if workspace.lent and workspace.uid is not None:
+            await server.lend(workspace.path, workspace.uid)
+        kernel = self._new(server, workspace, door)
         server.watch(kernel.id, kernel.on_event)
         try:
             async with asyncio.timeout(kernel.start_timeout_s):
                 await self._spawn(kernel, environment, variables, terms, source)
-                await kernel.sealed
-                await kernel.client.welcomed()
+                await kernel.ready()
         except BaseException as error:
             kernel.abandon()
             if isinstance(error, OSError):
@@ -151,16 +165,22 @@ class Launcher:
         self._look_after(kernel, terms.limits, found)
         return kernel
 
+    def _new(self, server: ForkServer, workspace: Workspace, door: Door | None) -> Kernel:
+        if door is not None:
+            return PlainKernel(server, workspace, self.fences.sandboxed, door)
+        return Kernel(server, workspace, self.fences.sandboxed, closed_in=self.fences.gvisor is not None)
+
     def _look_after(self, kernel: Kernel, limits: Limits, found: Usage) -> None:
         """Where neither cgroups nor an image hold it, and so that others come first while it computes."""
         if kernel.group is not None and self._courtesy.watch(kernel.id, kernel.group):
             kernel.on_discard(self._courtesy.unwatch)
         counted = kernel.group is not None and kernel.group.counts_memory
         workspace = kernel.workspace
-        if counted and workspace.image:
+        uncounted = workspace.image or workspace.lent
+        if counted and uncounted:
             return
         roots = (kernel.pid, kernel.holder)
-        files = None if workspace.image else workspace.path
+        files = None if uncounted else workspace.path
         most = None if counted else limits.memory_bytes
 
         def over(why: str) -> None:
@@ -172,9 +192,10 @@ class Launcher:
         kernel.on_discard(self._watchdog.unwatch)
 
     async def remove_workspace(self, workspace: Workspace) -> None:
-        if workspace.image:
+        if workspace.image or workspace.lent:
+            name = f"{workspace.uid}:{workspace.path}" if workspace.lent else str(workspace.path)
             alive = [server for server in self._servers.values() if server.alive]
-            await asyncio.gather(*(server.release(str(workspace.path)) for server in alive))
+            await asyncio.gather(*(server.release(name) for server in alive))
         await self.workspaces.remove(workspace)
 
     async def _spawn(
@@ -218,7 +239,7 @@ class Launcher:
                         "writable": recipe.writable(fences.sandboxed),
                     },
                 }
-                boot = recipe.boot(environment, seen, fences.start)
+                boot = recipe.boot(environment, seen, fences.start, kernel.wiring)
                 fds += [out.fileno()] if out else []
             await kernel.server.spawn(boot, fds, id=kernel.id, **order)
         finally:

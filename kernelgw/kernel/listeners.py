@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,15 +39,15 @@ def listen(path: Path, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.s
 
 
 class Listeners:
-    """One kernel's four listening sockets in a directory of their own (mode 0700)."""
+    """One kernel's listening sockets in a directory of their own (mode 0700)."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, names: Sequence[str] = CHANNELS) -> None:
         self.directory = directory
         directory.mkdir(mode=0o700)
         self._sockets: list[socket.socket] = []
         try:
-            for channel in CHANNELS:
-                self._sockets.append(listen(directory / channel))
+            for name in names:
+                self._sockets.append(listen(directory / name))
         except BaseException:
             self.remove()
             raise
@@ -69,7 +69,7 @@ class Listeners:
         return {channel: listener.dup() for channel, listener in zip(CHANNELS, self._sockets, strict=True)}
 
     def fds(self) -> list[int]:
-        """In the order of CHANNELS."""
+        """In the order of their names."""
         return [listener.fileno() for listener in self._sockets]
 
     def close(self) -> None:

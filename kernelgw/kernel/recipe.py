@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from ..sandbox.cgroups import Group
 from ..sandbox.policy import HOME, KERNELS, WORKSPACE, WRITABLE, Limits, Policy
 from ..sandbox.workspaces import Workspace
 from .forkserver import kernels_folder
-from .listeners import CHANNELS
 
 # Where `pip install` in a cell puts things: the environment itself is everybody's, and cannot be written.
 Files = tuple[tuple[str, str], ...]
@@ -30,6 +30,7 @@ def policy(
     environment: Environment, workspace: Workspace, etc: Path, limits: Limits, start: str, files: Files = ()
 ) -> Policy:
     extra = [(path, str(path)) for path in interpreter_of(environment)]
+    extra += [(workspace.path / name, f"{WORKSPACE}/{name}") for name in workspace.read_only]
     if start == "exec":
         extra.append((kernels_folder(), KERNELS))
     return Policy(
@@ -75,9 +76,9 @@ def writable(sandboxed: bool) -> list[str]:
     return list(WRITABLE) if sandboxed else []
 
 
-def boot(environment: Environment, variables: dict[str, str], start: str) -> dict[str, Any]:
-    """What the sealed child becomes."""
-    boot: dict[str, Any] = {"driver": "python", "channels": CHANNELS, "env": variables}
+def boot(environment: Environment, variables: dict[str, str], start: str, wiring: Mapping[str, Any]) -> dict[str, Any]:
+    """What the sealed child becomes. `wiring`: its channels, and how it is to speak on them."""
+    boot: dict[str, Any] = {"driver": "python", "env": variables, **wiring}
     if start == "exec":
         argv = [str(environment.python), "-I", "-X", "frozen_modules=off", KERNELS]
         boot["exec"] = {"argv": argv, "env": variables, "kernel": True}

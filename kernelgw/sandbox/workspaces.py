@@ -10,6 +10,7 @@ import struct
 import subprocess
 import uuid
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,27 @@ log = logging.getLogger("kernelgw.workspaces")
 
 
 class Workspace:
-    """A session's own files, and the uid that they belong to. Outlives its kernels."""
+    """A session's own files, and the uid that they belong to. Outlives its kernels.
 
-    def __init__(self, path: Path, uid: int | None, image: bool, size: int) -> None:
+    `lent`: a folder of somebody's, which the session may use and nobody here counts or removes; with names in it that
+    it may not change.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        uid: int | None,
+        image: bool,
+        size: int,
+        lent: bool = False,
+        read_only: Sequence[str] = (),
+    ) -> None:
         self.path = path
         self.uid = uid
         self.image = image
         self.size = size
+        self.lent = lent
+        self.read_only = tuple(read_only)
         # Whether a kernel of it was ended for that: the next one finds more than is allowed, and may delete it.
         self.overflowed = False
 
@@ -125,8 +140,15 @@ class Workspaces:
             (self._template_folder / str(other)).unlink(missing_ok=True)
         return await asyncio.shield(task)
 
+    def lend(self, folder: Path, read_only: Sequence[str] = ()) -> Workspace:
+        """One that is there already. `read_only`: names in it that stay as they are."""
+        return Workspace(folder, self.identities.take(), False, 0, True, read_only)
+
     async def remove(self, workspace: Workspace) -> None:
         """Off the loop unless it is quick: a session may have left a lot."""
+        if workspace.lent:
+            self.identities.give_back(workspace.uid)
+            return
         try:
             if workspace.image:
                 workspace.path.unlink(missing_ok=True)

@@ -26,6 +26,7 @@ from ..changes import Changes
 from ..chassis import Chassis
 from ..linux import set_process_name
 from ..packing import pack
+from .history import newest
 from .interrupts import Interrupts
 from .shell import Shell
 
@@ -94,6 +95,23 @@ class PythonKernel(IPythonKernel):
             return
         self._begun.append(parent["header"]["msg_id"])
         await super().execute_request(stream, ident, parent)
+
+    def do_history(
+        self,
+        hist_access_type: str,
+        output: bool,
+        raw: bool,
+        session: int = 0,
+        start: int = 0,
+        stop: int | None = None,
+        n: int | None = None,
+        pattern: str | None = None,
+        unique: bool = False,
+    ) -> Any:
+        if hist_access_type not in ("tail", "search"):
+            return super().do_history(hist_access_type, output, raw, session, start, stop)
+        found = newest(self.shell.history_manager, output, raw, n, pattern or "*", unique)
+        return {"status": "ok", "history": found}
 
     def _answer_interrupted(self, stream: Any, ident: Any, parent: Any) -> None:
         """IPython answers for what interrupts the code, and for nothing that comes between it and the request."""
@@ -226,8 +244,10 @@ def run(boot: dict[str, Any], fds: list[Any]) -> NoReturn:
     atexit._clear()
     chassis = Chassis(kernel, log_fd)
     kernel.chassis = chassis
-    kernel.changes = Changes(os.getcwd())
-    chassis.attach(dict(zip(boot["channels"], listeners, strict=True)))
+    plain = boot.get("plain")
+    # A gateway is told of files; plain Jupyter has no word for it.
+    kernel.changes = None if plain else Changes(os.getcwd())
+    chassis.attach(dict(zip(boot["channels"], listeners, strict=True)), plain)
     code = chassis.serve()
     os._exit(code)
 

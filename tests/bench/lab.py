@@ -12,6 +12,7 @@ from tests.bench.model import Record
 from tests.bench.systems.base import Session, System
 from tests.bench.systems.gateway import Gateway, JupyterDoor
 from tests.bench.systems.jupyter_http import JupyterServer, Jupyverse, KernelGateway, QuickAckServer
+from tests.bench.systems.provisioner import Provisioned
 from tests.bench.systems.raw import OwnHandshake, Raw
 
 
@@ -35,6 +36,8 @@ def make_system(name: str) -> System:
             return Gateway(name, isolation="none", cgroups="none")
         case "kernelgw_free_cold":
             return Gateway(name, pool_size=0, isolation="none", cgroups="none")
+        case "kernelgw_provisioner":
+            return Provisioned()
         case "raw":
             return Raw(environment("raw"))
         case "raw_handshake":

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,15 +40,15 @@ class Server:
 
 
 def started(folder: Path, gateway: Gateway) -> Server:
+    return serving(folder, [f"--gateway-url={gateway.url}"], {"JUPYTER_GATEWAY_AUTH_TOKEN": TOKEN})
+
+
+def serving(folder: Path, options: Sequence[str], variables: Mapping[str, str]) -> Server:
     (folder / "root").mkdir(parents=True)
-    environ = {"HOME": str(folder), "PATH": os.environ["PATH"], "JUPYTER_RUNTIME_DIR": str(folder / "run")}
-    environ |= {"JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_GATEWAY_AUTH_TOKEN": TOKEN}
+    environ = {"HOME": str(folder), "PATH": os.environ["PATH"], "JUPYTER_CONFIG_DIR": str(folder / "config")}
+    environ |= dict(variables) | {"JUPYTER_RUNTIME_DIR": str(folder / "run")}
     command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--port=0", "--ip=127.0.0.1"]
-    command += [
-        f"--gateway-url={gateway.url}",
-        f"--IdentityProvider.token={OWN}",
-        f"--ServerApp.root_dir={folder}/root",
-    ]
+    command += [f"--IdentityProvider.token={OWN}", f"--ServerApp.root_dir={folder}/root", *options]
     output = folder / "output"
     with output.open("wb") as out:
         process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=out)

@@ -18,6 +18,7 @@ from kernels import output as module
 from kernels import retained
 from kernels.output import Output, Stream
 from kernels.packing import pack
+from kernels.retained import Retained
 
 SOON_S = 3.0
 CLOSE: Any = object()
@@ -75,7 +76,7 @@ class House:
     def __init__(self) -> None:
         self.socket = Socket()
         self.session = Session(key=b"", pack=pack)
-        self.output = Output(self.socket, self.session)
+        self.output = Output(Retained(self.socket), self.session)
         self.stdout, self.stderr = Stream(self.output, "stdout", 1), Stream(self.output, "stderr", 2)
         self.parent = self.session.msg("execute_request", {})
         self.stdout.set_parent(self.parent)

@@ -9,6 +9,7 @@ ALL: tuple[Scenario, ...] = (
     cells.THROUGHPUT_10,
     starts.NEW_SESSION_WARM,
     starts.NEW_SESSION_COLD,
+    starts.PROVISIONED,
     starts.FIRST_PICTURE,
     starts.BURST_20,
     output.PRINT_200K,

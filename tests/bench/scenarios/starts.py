@@ -60,6 +60,10 @@ def new_session_cold(lab: Lab, record: Record) -> None:
     sample_starts(lab, record, names, lab.pick(20, 3), "1+1", is_two)
 
 
+def provisioned(lab: Lab, record: Record) -> None:
+    sample_starts(lab, record, ["kernelgw_provisioner", "raw_handshake"], lab.pick(20, 3), "1+1", is_two)
+
+
 def first_picture(lab: Lab, record: Record) -> None:
     names = ["kernelgw", "raw", "kernel_gateway", "jupyter_server", "jupyverse"]
     sample_starts(lab, record, names, lab.pick(10, 2), PICTURE, expect_picture)
@@ -123,6 +127,16 @@ NEW_SESSION_COLD = Scenario(
     target=Target(limit=90.0),
     run=new_session_cold,
     ours="kernelgw_cold",
+)
+
+PROVISIONED = Scenario(
+    name="provisioned",
+    title="New kernel of a stock kernel manager to its first result, by our provisioner",
+    unit="ms",
+    better="lower",
+    target=Target(limit=200.0, peer="raw_handshake", factor=2.0),
+    run=provisioned,
+    ours="kernelgw_provisioner",
 )
 
 FIRST_PICTURE = Scenario(
