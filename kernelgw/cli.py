@@ -52,7 +52,19 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--timeout", type=float, default=None, metavar="S")
     run.set_defaults(run=_run)
     _add_sessions(commands.add_parser("sessions", help="the sessions of a running gateway"))
+    _add_lab(commands.add_parser("lab", help="open JupyterLab at live sessions"))
     return parser
+
+
+def _add_lab(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("session", metavar="SESSION", nargs="?", default=None, help="the one to open")
+    parser.add_argument("--url", default=None, help="the gateway (default: the one running here)")
+    parser.add_argument("--token", default=os.environ.get("KERNELGW_TOKEN"))
+    parser.add_argument("--folder", type=Path, default=None, help="where notebooks are kept (default: one per gateway)")
+    parser.add_argument("--host", default="127.0.0.1", help="address that Lab listens on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8888, help="its port; the next free one if it is taken; 0: any")
+    parser.add_argument("--no-browser", dest="browser", action="store_false", help="print the address only")
+    parser.set_defaults(run=_lab)
 
 
 def _add_sessions(parser: argparse.ArgumentParser) -> None:
@@ -145,6 +157,13 @@ def _sessions(arguments: argparse.Namespace) -> int:
     from .operate import sessions
 
     status: int = sessions(arguments)
+    return status
+
+
+def _lab(arguments: argparse.Namespace) -> int:
+    from .lab.command import lab
+
+    status: int = lab(arguments)
     return status
 
 
