@@ -96,10 +96,9 @@ def test_each_live_chat_is_in_the_list_of_what_runs(house: House, page: LabPage)
     other = house.session()
     other.run("1")
     page.page.get_by_role("tab", name=re.compile("Running")).click()
-    running = page.page.locator(".jp-RunningSessions")
-    # Lab looks again by itself, when it thinks fit, or when it is told to.
-    running.get_by_role("button", name=re.compile("Refresh")).first.click()
-    expect(running.get_by_text(f"{other.id}.ipynb").first).to_be_visible()
+    # Lab looks again by itself every few seconds.
+    running = page.page.get_by_role("region", name="Kernels Section")
+    expect(running.get_by_text(other.id)).to_be_visible()
 
 
 def test_an_error_stands_in_colour_and_the_kernel_goes_on(page: LabPage) -> None:

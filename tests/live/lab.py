@@ -21,8 +21,10 @@ ADDRESS = re.compile(r"kernelgw lab is running: (\S+)")
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Nobody's own settings of Jupyter or of ours."""
-    home.mkdir(parents=True, exist_ok=True)
+    """Nobody's own settings of Jupyter or of ours; Lab's question whether news are wanted has been answered."""
+    answers = home / ".jupyter/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    answers.parent.mkdir(parents=True, exist_ok=True)
+    answers.write_text('{"fetchNews": "false"}')
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KERNELGW_", "JUPYTER", "XDG_"))}
     return {**kept, "HOME": str(home), "KERNELGW_DATA_DIR": str(home / "none"), **more}
 
