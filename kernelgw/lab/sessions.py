@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import posixpath
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jupyter_server.gateway.managers import GatewaySessionManager
+from jupyter_server.services.sessions.sessionmanager import ModelName
 from tornado import web
 
 from .asking import GatewayAway, ask
@@ -75,8 +77,12 @@ class Sessions(GatewaySessionManager):
         await self.level()
         return bool(await super().session_exists(path))
 
-    async def create_session(self, path: str | None = None, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """An older notebook of a chat goes to the chat as well, rather than to a kernel of its own."""
-        if path is not None and kwargs.get("kernel_id") is None and (chat := self._notebooks.chat_of(path)):
-            kwargs["kernel_id"] = self.kernel_manager.chats().get(chat)
-        return await super().create_session(path, *args, **kwargs)
+    async def create_session(
+        self, path: str | None = None, name: ModelName | None = None, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """A notebook of a chat goes to the chat, rather than to a kernel of its own. Lab asks for a session under a
+        path that it draws, and says the file's own only afterwards; its name is right from the beginning."""
+        if kwargs.get("kernel_id") is None:
+            chat = self._notebooks.chat_of(posixpath.join(posixpath.dirname(path or ""), name or path or ""))
+            kwargs["kernel_id"] = self.kernel_manager.chats().get(chat or "")
+        return await super().create_session(path, name, *args, **kwargs)

@@ -46,9 +46,9 @@ def smooth(days=28, warmest=19.0):
     plt.show()"""
 
 
-def take(browser: Browser, lab: Lab, code: str, out: Path) -> None:
+def take(browser: Browser, lab: Lab, cells: int, code: str, out: Path) -> None:
     context = browser.new_context(viewport=SIZE)  # type: ignore[arg-type]
-    page = LabPage(context.new_page()).open(lab.address)
+    page = LabPage(context.new_page()).open(lab.address, cells)
     cell = page.run(code)
     if "interact" in code:
         expect(cell.locator("img")).to_have_count(1)
@@ -57,7 +57,7 @@ def take(browser: Browser, lab: Lab, code: str, out: Path) -> None:
         for _ in range(6):
             handle.press("ArrowLeft")
         expect(cell.locator(".widget-readout").first).to_have_text("22")
-        page.connected()
+        page.connected(cells + 1)
     cell.scroll_into_view_if_needed()
     page.page.screenshot(path=out, animations="disabled", caret="hide")
     context.close()
@@ -76,8 +76,8 @@ def main() -> None:
             for code in BY_THE_BOT:
                 Session(client, CHAT).run(code)
             with Lab(Path(folder, "lab"), gateway.url, (CHAT,)) as lab:
-                take(browser, lab, BY_HAND, out / "lab.png")
-                take(browser, lab, SLIDER, out / "lab-slider.png")
+                take(browser, lab, 2, BY_HAND, out / "lab.png")
+                take(browser, lab, 3, SLIDER, out / "lab-slider.png")
             for name in (*OTHERS, CHAT):
                 Session(client, name).delete()
 

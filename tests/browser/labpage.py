@@ -16,13 +16,13 @@ class LabPage:
         self.cells = self.panel.locator(".jp-Notebook .jp-CodeCell")
         self.kernel = self.panel.locator(".jp-Notebook-ExecutionIndicator")
 
-    def open(self, address: str) -> LabPage:
-        """Nothing but this notebook, whatever was open before."""
+    def open(self, address: str, cells: int) -> LabPage:
+        """Nothing but this notebook, whatever was open before, once all of its cells are there."""
         self.page.goto(f"{address}&reset")
-        expect(self.cells.first).to_be_visible()
-        return self.connected()
+        return self.connected(cells)
 
-    def connected(self) -> LabPage:
+    def connected(self, cells: int) -> LabPage:
+        expect(self.cells).to_have_count(cells)
         expect(self.kernel).to_have_attribute("data-status", "idle")
         return self
 

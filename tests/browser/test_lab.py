@@ -17,7 +17,7 @@ from .labpage import LabPage
 from .relay import relay
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
-OpenLab = Callable[[Lab, str], LabPage]
+OpenLab = Callable[[Lab, str, int], LabPage]
 PLOT = """
 import matplotlib.pyplot as plt
 prices = {"tea": 3}
@@ -50,10 +50,10 @@ def shared_lab(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def open_lab(new_context: Callable[..., BrowserContext]) -> OpenLab:
-    def open_(lab: Lab, chat: str) -> LabPage:
+    def open_(lab: Lab, chat: str, cells: int) -> LabPage:
         assert lab.entry(chat) is not None
         address = f"{lab.base}/lab/tree/{chat}.ipynb?token={lab.token}"
-        return LabPage(new_context(viewport={"width": 1300, "height": 900}).new_page()).open(address)
+        return LabPage(new_context(viewport={"width": 1300, "height": 900}).new_page()).open(address, cells)
 
     return open_
 
@@ -67,7 +67,7 @@ def chat(session: Session) -> Session:
 
 @pytest.fixture
 def page(shared_lab: Lab, chat: Session, open_lab: OpenLab) -> LabPage:
-    return open_lab(shared_lab, chat.id)
+    return open_lab(shared_lab, chat.id, 2)
 
 
 def decoded(picture: Locator) -> None:
@@ -98,7 +98,7 @@ def test_each_live_chat_is_in_the_list_of_what_runs(house: House, page: LabPage)
     page.page.get_by_role("tab", name=re.compile("Running")).click()
     # Lab looks again by itself every few seconds.
     running = page.page.get_by_role("region", name="Kernels Section")
-    expect(running.get_by_text(other.id)).to_be_visible()
+    expect(running.get_by_text(other.id).first).to_be_visible()
 
 
 def test_an_error_stands_in_colour_and_the_kernel_goes_on(page: LabPage) -> None:
@@ -152,19 +152,19 @@ def test_shut_down_kernel_lets_go_of_the_chat(chat: Session, page: LabPage) -> N
     expect(page.panel.locator(".jp-KernelName")).to_have_text("No Kernel")
     assert chat.value("print(z, prices)") == "7 {'tea': 3}\n"
     assert chat.look()["generation"] == 1
-    # Whoever opens it again is at the chat again.
+    # Whoever opens it again is at the chat again, and sees what it did since.
     page.page.reload()
-    expect(page.output(page.connected().run("z + 1"))).to_have_text("8")
+    expect(page.output(page.connected(4).run("z + 1"))).to_have_text("8")
 
 
 def test_lab_ends_and_comes_back_and_the_chat_was_there_all_along(
     chat: Session, gateway: Gateway, open_lab: OpenLab, tmp_path: Path
 ) -> None:
     with Lab(tmp_path / "lab", gateway.url) as lab:
-        open_lab(lab, chat.id).run("z = 7")
+        open_lab(lab, chat.id, 2).run("z = 7")
     assert chat.value("print(z, prices)") == "7 {'tea': 3}\n"
     with Lab(tmp_path / "lab", gateway.url) as lab:
-        page = open_lab(lab, chat.id)
+        page = open_lab(lab, chat.id, 4)
         expect(page.output(page.run("z + 1"))).to_have_text("8")
     assert chat.look()["generation"] == 1
 
@@ -175,7 +175,7 @@ def test_the_gateway_is_restarted_under_an_open_notebook(open_lab: OpenLab, tmp_
         chat = House(first, "restart").session()
         chat.run("prices = {'tea': 3}")
         with Lab(tmp_path / "lab", way.url) as lab:
-            page = open_lab(lab, chat.id)
+            page = open_lab(lab, chat.id, 4)
             page.run("z = 7")
             assert first.process is not None
             first.process.terminate()

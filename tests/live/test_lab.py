@@ -126,9 +126,11 @@ def test_what_somebody_changed_is_kept_and_the_chat_is_written_beside_it(new_lab
         assert sources(notebook(lab, chat.id)) == ["x = 20", "x + 1"]
         assert sources(lab.get(path)["content"]) == ["# a note\nx = 20"]
         # Whoever opens the older one is at the chat, too.
-        body = {"path": f"{chat.id}.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+        document = {"name": f"{chat.id}.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
         with lab.client() as client:
-            assert client.post("/api/sessions", json=body).json()["kernel"]["id"] == kernel_of(chat)
+            for path in (f"{chat.id}.ipynb", "as-lab-draws-it"):
+                answer = client.post("/api/sessions", json={"path": path, **document})
+                assert answer.json()["kernel"]["id"] == kernel_of(chat)
 
 
 def test_a_chat_that_sleeps_can_be_named(house: House, new_lab: NewLab) -> None:
