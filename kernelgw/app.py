@@ -8,7 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 
 from . import __version__
-from .api import artifacts, docs, executions, pages, problems, sessions
+from .access.keys import Keys
+from .api import artifacts, docs, executions, keys, pages, problems, sessions
 from .api.guard import Guard
 from .jupyter import channels
 from .jupyter import kernels as jupyter_kernels
@@ -17,15 +18,16 @@ from .jupyter.hall import Hall
 from .kernel.fences import raise_fences
 from .kernel.launcher import Launcher
 from .sessions.registry import Registry
-from .settings import Settings
+from .settings import KEYS, Settings
 from .store.options import open_store
 
 
 def create_app(settings: Settings) -> Guard:
     """The gateway as an ASGI application; run it inside `running`, or let a server run its lifespan.
 
-    Raises IsolationUnavailable when it could only pretend to isolate.
+    Raises IsolationUnavailable when it could only pretend to isolate, BadSetting for keys that cannot be read.
     """
+    known = Keys(settings.data_dir / KEYS if settings.keep == "disk" else None)
     fences = raise_fences(settings)
 
     @asynccontextmanager
@@ -33,6 +35,7 @@ def create_app(settings: Settings) -> Guard:
         registry = Registry(settings, Launcher(settings.data_dir, fences), open_store(settings))
         app.state.registry = registry
         app.state.hall = Hall(registry)
+        app.state.keys = known
         try:
             await registry.open()
             yield
@@ -55,6 +58,7 @@ def create_app(settings: Settings) -> Guard:
     app.include_router(sessions.router)
     app.include_router(executions.router)
     app.include_router(artifacts.router)
+    app.include_router(keys.router)
     app.include_router(jupyter_kernels.router)
     app.include_router(jupyter_sessions.router)
     app.include_router(channels.router)
@@ -65,6 +69,7 @@ def create_app(settings: Settings) -> Guard:
         origins=settings.allowed_origins,
         max_body=settings.max_body_bytes,
         wrong_tokens=settings.wrong_tokens,
+        keys=known,
     )
 
 

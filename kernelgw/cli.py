@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kernelgw", description="Live, sandboxed Jupyter kernels for chats.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     serve = commands.add_parser("serve", help="start the gateway")
     _add_settings(serve)
     serve.set_defaults(run=_serve)
@@ -52,14 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--timeout", type=float, default=None, metavar="S")
     run.set_defaults(run=_run)
     _add_sessions(commands.add_parser("sessions", help="the sessions of a running gateway"))
-    _add_lab(commands.add_parser("lab", help="open JupyterLab at live sessions"))
+    _add_lab(commands.add_parser("lab", parents=[_where()], help="open JupyterLab at live sessions"))
+    _add_keys(commands.add_parser("keys", help="what lets others in, for less than everything"))
     return parser
 
 
 def _add_lab(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", metavar="SESSION", nargs="?", default=None, help="the one to open")
-    parser.add_argument("--url", default=None, help="the gateway (default: the one running here)")
-    parser.add_argument("--token", default=os.environ.get("KERNELGW_TOKEN"))
     parser.add_argument("--folder", type=Path, default=None, help="where notebooks are kept (default: one per gateway)")
     parser.add_argument("--host", default="127.0.0.1", help="address that Lab listens on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8888, help="its port; the next free one if it is taken; 0: any")
@@ -67,10 +66,29 @@ def _add_lab(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_lab)
 
 
-def _add_sessions(parser: argparse.ArgumentParser) -> None:
+def _where() -> argparse.ArgumentParser:
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--url", default=None, help="the gateway (default: the one running here)")
     where.add_argument("--token", default=os.environ.get("KERNELGW_TOKEN"))
+    return where
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    where = _where()
+    actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
+    create = actions.add_parser("create", parents=[where], help="make one and print it; it is told only now")
+    create.add_argument("--scope", choices=("full", "debug"), default="debug", help="(default: debug)")
+    create.add_argument("--session", default=None, help="the only session that it is for")
+    create.add_argument("--name", default="", help="for people")
+    create.add_argument("--expires-s", type=float, default=None, metavar="S", help="(default: never)")
+    actions.add_parser("list", parents=[where], help="all, without what they are")
+    revoke = actions.add_parser("revoke", parents=[where], help="it does not hold any more, also for who is connected")
+    revoke.add_argument("key", metavar="ID")
+    parser.set_defaults(run=_operate)
+
+
+def _add_sessions(parser: argparse.ArgumentParser) -> None:
+    where = _where()
     actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
     listing = actions.add_parser("list", parents=[where], help="all, with what they do and since when")
     listing.add_argument("--json", action="store_true", help="for programs")
@@ -80,7 +98,7 @@ def _add_sessions(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--output", "-o", type=Path, default=None, metavar="FILE", help="(default: standard output)")
     for each in (show, end, export):
         each.add_argument("session", metavar="SESSION")
-    parser.set_defaults(run=_sessions)
+    parser.set_defaults(run=_operate)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -153,10 +171,10 @@ def _run(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _sessions(arguments: argparse.Namespace) -> int:
-    from .operate import sessions
+def _operate(arguments: argparse.Namespace) -> int:
+    from .operate import operate
 
-    status: int = sessions(arguments)
+    status: int = operate(arguments)
     return status
 
 

@@ -13,6 +13,9 @@
     ├── UnknownLanguage       400
     ├── UnknownEnvironment    400
     ├── KernelSpecNotFound    404  the same, asked for as Jupyter does
+    ├── NotAllowed            403  a key that is for less than this
+    ├── KeyNotFound           404
+    ├── TooManyKeys           409
     ├── SessionNotFound       404
     ├── ExecutionNotFound     404
     ├── ArtifactNotFound      404
@@ -127,6 +130,24 @@ class KernelSpecNotFound(GatewayError):
     code = "kernel_spec_not_found"
     status = 404
     hint = "GET /api/kernelspecs lists those there are."
+
+
+class NotAllowed(GatewayError):
+    code = "not_allowed"
+    status = 403
+    hint = "Use the gateway's own token, or a key with the scope for it."
+
+
+class KeyNotFound(GatewayError):
+    code = "key_not_found"
+    status = 404
+    hint = "GET /v1/keys lists those there are."
+
+
+class TooManyKeys(GatewayError):
+    code = "too_many_keys"
+    status = 409
+    hint = "Revoke those that are not needed, or let new ones expire."
 
 
 class SessionNotFound(GatewayError):

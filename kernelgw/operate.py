@@ -1,4 +1,4 @@
-"""`kernelgw sessions`: what an operator asks of a running gateway, by its own HTTP interface."""
+"""`kernelgw sessions` and `kernelgw keys`: what an operator asks of a running gateway, by its own HTTP interface."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 from .client import Client, GatewayProblem
 from .settings import RUNNING, load
 
 FAILED = 1
 LONGEST_CODE = 60
+KEY_COLUMNS = ("ID", "SCOPE", "SESSION", "EXPIRES", "NAME")
 COLUMNS = ("SESSION", "STATE", "IDLE", "EXECUTIONS", "MEMORY LIMIT", "REASON")
 
 
-def sessions(arguments: argparse.Namespace) -> int:
+def operate(arguments: argparse.Namespace) -> int:
     """Exit status 1 when the gateway says no, or is not there."""
     try:
         with _gateway(arguments.url, arguments.token) as client:
-            _ACTIONS[arguments.action](client, arguments)
+            _ACTIONS[arguments.command, arguments.action](client, arguments)
     except GatewayProblem as problem:
         print(f"kernelgw: {problem.message}", file=sys.stderr)
         if problem.hint:
@@ -56,8 +59,12 @@ def _list(client: Client, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(found, indent=1))
         return
-    rows = [COLUMNS, *(_row(session) for session in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS) - 1)]
+    _table(COLUMNS, [_row(session) for session in found])
+
+
+def _table(head: tuple[str, ...], body: list[tuple[str, ...]]) -> None:
+    rows = [head, *body]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head) - 1)]
     for row in rows:
         print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip())
 
@@ -104,4 +111,36 @@ def _export(client: Client, arguments: argparse.Namespace) -> None:
             raise GatewayProblem(0, "not_written", f"{arguments.output} cannot be written: {error.strerror}.") from None
 
 
-_ACTIONS = MappingProxyType({"list": _list, "show": _show, "end": _end, "export": _export})
+def _create_key(client: Client, arguments: argparse.Namespace) -> None:
+    body = {"scope": arguments.scope, "name": arguments.name, "session_id": arguments.session}
+    made = client.request("POST", "/v1/keys", {**body, "expires_s": arguments.expires_s})
+    print(made["key"])
+    print(f"kernelgw: told only now; `kernelgw keys revoke {made['id']}` takes it back", file=sys.stderr)
+
+
+def _list_keys(client: Client, arguments: argparse.Namespace) -> None:
+    keys = client.request("GET", "/v1/keys")["keys"]
+    _table(
+        KEY_COLUMNS, [(key["id"], key["scope"], key["session_id"] or "all", _until(key), key["name"]) for key in keys]
+    )
+
+
+def _until(key: Mapping[str, Any]) -> str:
+    return "never" if key["expires_at"] is None else f"in {_age(key['expires_at'] - time.time())}"
+
+
+def _revoke_key(client: Client, arguments: argparse.Namespace) -> None:
+    client.request("DELETE", f"/v1/keys/{quote(arguments.key, safe='')}")
+
+
+_ACTIONS = MappingProxyType(
+    {
+        ("sessions", "list"): _list,
+        ("sessions", "show"): _show,
+        ("sessions", "end"): _end,
+        ("sessions", "export"): _export,
+        ("keys", "create"): _create_key,
+        ("keys", "list"): _list_keys,
+        ("keys", "revoke"): _revoke_key,
+    }
+)

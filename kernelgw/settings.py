@@ -13,8 +13,8 @@ from typing import Any
 PREFIX = "KERNELGW_"
 # In the data directory while a gateway runs: its URL, token and pid.
 RUNNING = "gateway.json"
-# The token that was made when none was given.
-OWN_TOKEN = "token"
+# The token that was made when none was given; and the keys beside it.
+OWN_TOKEN, KEYS = "token", "keys.json"
 
 
 class BadSetting(ValueError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import hmac
 import re
@@ -11,6 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..access.caller import CALLER, EVERYTHING
+from ..access.keys import Key, Keys
 from ..errors import (
     BadRequest,
     BodyTooLarge,
@@ -32,6 +36,7 @@ OPEN_PREFIXES = ("/static/",)
 ONCE = ("host", "origin", "authorization", "content-length")
 # A callable in the scope's extensions: what the connection wants to know as soon as the token was seen on it.
 ADMITTED = "kernelgw.admitted"
+NO_LONGER = "this key does not hold any more"
 # Of every answer that does not say otherwise: it is for one caller, and no page of others may make anything of it.
 DEFAULTS = (
     (b"cache-control", b"no-store"),
@@ -45,7 +50,7 @@ DEFAULTS = (
 class Guard:
     """Checks Host (against DNS rebinding), Origin (against other people's pages), token and body size.
 
-    `wrong_tokens`: how many of them a minute are listened to from one address.
+    `keys`: what lets in beside the token. `wrong_tokens`: how many of them a minute are listened to from one address.
     """
 
     def __init__(
@@ -56,8 +61,10 @@ class Guard:
         origins: Iterable[str],
         max_body: int,
         wrong_tokens: int = 30,
+        keys: Keys | None = None,
     ) -> None:
         self.app = app
+        self.keys = keys or Keys(None)
         self.tries = Tries(wrong_tokens)
         # Without one nobody passes: a digest of nothing would let in whoever sends nothing.
         self.token = _digest(token) if token else None
@@ -70,16 +77,18 @@ class Guard:
             await self.app(scope, receive, send)
             return
         try:
-            self._check(scope)
+            key = self._check(scope)
         except GatewayError as error:
             await self._refuse(error, scope, receive, send)
             return
-        if scope["type"] == "http":
-            await _Limited(self.app, self.max_body)(scope, receive, send)
+        app = _Limited(self.app, self.max_body) if scope["type"] == "http" else self.app
+        if key is None:
+            await app(scope, receive, send)
         else:
-            await self.app(scope, receive, send)
+            await self._as_long_as_it_holds(key, app, scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope) -> Key | None:
+        """By what key it came in, if not by the token."""
         headers = Headers(scope=scope)
         for name in ONCE:
             if len(headers.getlist(name)) > 1:
@@ -92,23 +101,42 @@ class Guard:
             raise OriginNotAllowed(f"Pages of {origin[:200]!r} may not call this gateway.")
         path = scope["path"]
         if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
-            return
-        self._check_token(scope, headers)
+            return None
+        key = self._check_token(scope, headers)
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit() and len(length) < 19) or int(length) > self.max_body:
             raise too_large(self.max_body)
+        return key
 
-    def _check_token(self, scope: Scope, headers: Headers) -> None:
+    def _check_token(self, scope: Scope, headers: Headers) -> Key | None:
         """The token first, and only then how often it was wrong: nobody can lock a right one out."""
         presented = _presented(scope, headers)
-        if self.token is not None and hmac.compare_digest(_digest(presented), self.token):
+        right = self.token is not None and hmac.compare_digest(_digest(presented), self.token)
+        key = None if right else self.keys.find(presented)
+        if right or key is not None:
             if (admitted := scope.get("extensions", {}).get(ADMITTED)) is not None:
                 admitted()
-            return
+            scope[CALLER] = caller = EVERYTHING if key is None else key.caller
+            caller.check(scope.get("method", "WS"), scope["path"])
+            return key
         client = scope.get("client")
         if presented and (wait := self.tries.failed(network(client[0]) if client else "")):
             raise TooManyTries("Too many wrong tokens came from this address.", retry_after_s=wait)
         raise Unauthorized("The token is missing or wrong.")
+
+    async def _as_long_as_it_holds(self, key: Key, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whoever is connected when it is revoked or expires is let go then."""
+        with self.keys.over(key) as over:
+            work = asyncio.ensure_future(app(scope, receive, send))
+            try:
+                await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)
+                revoked = not work.done()
+            finally:
+                work.cancel()
+            with contextlib.suppress(*((asyncio.CancelledError,) if revoked else ())):
+                await work
+        if revoked and scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": NO_LONGER})
 
     def _own(self, origin: str, host: str) -> bool:
         try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 def _unicode(text: str) -> str:
@@ -86,6 +86,21 @@ class ExecutionBody(Body):
 
 class InputBody(Body):
     value: Text
+
+
+class KeyBody(Body):
+    scope: Literal["full", "debug"] = Field(description="debug: the Jupyter door, looking, and the stop button")
+    name: Annotated[Text, Field(max_length=200)] = Field("", description="for people")
+    session_id: Annotated[Text, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")] | None = Field(
+        None, description="the only session that it is for; with scope debug"
+    )
+    expires_s: Annotated[float, Field(gt=0, le=10 * 365 * 86_400)] | None = Field(None, description="null for never")
+
+    @model_validator(mode="after")
+    def _narrow(self) -> Self:
+        if self.session_id is not None and self.scope == "full":
+            raise ValueError("a key for one session has the scope debug")
+        return self
 
 
 class ReplayBody(Body):

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..errors import GatewayError
 from .attached import Attached
-from .deps import JSON, TheHall
+from .deps import JSON, TheVisit
 from .desk import Desk
 from .framing import V1, BadFrame
 from .pace import Pace
@@ -27,23 +27,23 @@ CLOSING_S = 1.0
 
 @router.websocket("/api/kernels/{kernel_id}/channels")
 async def channels(
-    socket: WebSocket, kernel_id: str, hall: TheHall, session_id: Annotated[str, Query(max_length=128)] = ""
+    socket: WebSocket, kernel_id: str, visit: TheVisit, session_id: Annotated[str, Query(max_length=128)] = ""
 ) -> None:
     v1 = V1 in socket.scope["subprotocols"]
     # Jupyter's own server, as a client of a gateway, reads binary frames as text and hears nothing ever after.
     relay = not v1 and socket.headers.get("user-agent", "").startswith("Tornado/")
     client = Attached(session_id or uuid.uuid4().hex, v1, buffers=not relay)
     try:
-        session = hall.find(kernel_id)
-        hall.house.wake(session)
-        room = hall.room(session)
+        session = visit.find(kernel_id)
+        visit.hall.house.wake(session)
+        room = visit.hall.room(session)
         room.enter(client)
     except GatewayError as error:
         await socket.send_denial_response(JSON(error.as_jupyter(), error.status))
         return
     try:
         await socket.accept(V1 if v1 else None)
-        await _talk(socket, client, Desk(hall.house, room, client, hall.let_go))
+        await _talk(socket, client, Desk(visit, room, client))
     finally:
         room.leave(client)
 

@@ -9,8 +9,10 @@ import orjson
 from fastapi import Depends, Request, Response
 from starlette.requests import HTTPConnection
 
+from ..access.caller import CALLER, Caller
 from ..errors import BadRequest
 from .hall import Hall
+from .visit import Visit
 
 
 class JSON(Response):
@@ -20,10 +22,11 @@ class JSON(Response):
         return orjson.dumps(content)
 
 
-async def _hall(connection: HTTPConnection) -> Hall:
+async def _visit(connection: HTTPConnection) -> Visit:
     # async, because FastAPI sends a plain function to a thread, at every request.
     hall: Hall = connection.app.state.hall
-    return hall
+    caller: Caller = connection.scope[CALLER]
+    return Visit(hall, caller)
 
 
 async def _body(request: Request) -> Mapping[str, Any]:
@@ -44,5 +47,5 @@ async def _body(request: Request) -> Mapping[str, Any]:
 
 # What no form of another page can be sent as, except for none at all, which needs the token as well.
 KINDS = ("application/json",)
-TheHall = Annotated[Hall, Depends(_hall)]
+TheVisit = Annotated[Visit, Depends(_visit)]
 Body = Annotated[Mapping[str, Any], Depends(_body)]

@@ -10,11 +10,11 @@ import orjson
 
 from ..errors import BadRequest, GatewayError, NotWaitingForInput
 from ..sessions.execution import Order
-from ..sessions.registry import Registry
 from .attached import Attached
 from .framing import Incoming, Parts
 from .messages import failed, message, status
 from .room import Room
+from .visit import Visit
 
 # Anything else could run code that is in no history, or reach what is between the gateway and its kernels.
 SHELL = frozenset(
@@ -31,13 +31,13 @@ LONGEST_USERNAME = 256
 
 
 class Desk:
-    """For one client. `let_go`: what a request to shut the kernel down comes to here."""
+    """For one client."""
 
-    def __init__(self, house: Registry, room: Room, client: Attached, let_go: Any) -> None:
-        self._house = house
+    def __init__(self, visit: Visit, room: Room, client: Attached) -> None:
+        self._visit = visit
+        self._house = visit.hall.house
         self._room = room
         self._client = client
-        self._let_go = let_go
 
     async def take(self, incoming: Incoming) -> None:
         """Returns when the next may come. Raises BadFrame."""
@@ -107,10 +107,10 @@ class Desk:
         restart = incoming.content.get("restart") is True
         try:
             if restart:
-                self._house.restart(self._room.session)
+                self._visit.restart(self._room.session)
             self._reply(incoming, {"status": "ok", "restart": restart})
             if not restart:
-                await self._let_go(self._room.session)
+                await self._visit.let_go(self._room.session)
         except GatewayError as error:
             self._reply(incoming, failed(type(error).__name__, error.message))
 

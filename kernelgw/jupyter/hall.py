@@ -44,9 +44,7 @@ class Hall:
             self._names = {models.kernel_id(name): name for name in self.house.sessions}
             session = self.house.sessions.get(self._names.get(kernel_id, ""))
         if session is None:
-            raise SessionNotFound(
-                f"Kernel does not exist: {kernel_id[:100]}", "GET /api/kernels lists those there are."
-            )
+            raise no_kernel(kernel_id)
         return session
 
     def room(self, session: Session) -> Room:
@@ -125,16 +123,6 @@ class Hall:
         own = [models.entry_of(each) for each in everybody if each.id not in shown or each.id in first]
         return [*(each for each in self._entries.values() if each.chat in self.house.sessions), *own]
 
-    def entry(self, id_: str) -> Entry:
-        """Raises SessionNotFound."""
-        for entry in self.entries():
-            if entry.id == id_:
-                return entry
-        raise SessionNotFound(f"Session not found: session_id={id_[:100]}", "GET /api/sessions lists those there are.")
-
-    def at(self, path: str) -> Entry | None:
-        return next((entry for entry in self.entries() if entry.path == path), None)
-
     def shown(self, entry: Entry) -> dict[str, Any]:
         return models.session(entry, self.kernel(self.house.get(entry.chat)))
 
@@ -163,18 +151,24 @@ class Hall:
         self._entries[entry.id] = changed
         return changed
 
-    async def close(self, entry: Entry) -> None:
-        """The document is closed; its session goes with the last one, if it was begun here."""
+    def close(self, entry: Entry) -> bool:
+        """The document is closed. Whether its session was begun for it."""
         came_later = self._entries.pop(entry.id, None) is not None and entry.id not in self._moved
         self._moved.discard(entry.id)
         # What was begun here goes with the document that it was begun for, not with one that came to it.
-        if not came_later:
-            await self.leave(entry.chat)
+        return not came_later
 
-    async def leave(self, chat: str) -> None:
-        """A document is not at it any more."""
-        if not any(each.chat == chat for each in self._entries.values()):
-            await self.let_go(self.house.get(chat))
+    def is_open(self, chat: str) -> bool:
+        """Whether a document is at it."""
+        return any(each.chat == chat for each in self._entries.values())
+
+
+def no_kernel(id_: str) -> SessionNotFound:
+    return SessionNotFound(f"Kernel does not exist: {id_[:100]}", "GET /api/kernels lists those there are.")
+
+
+def no_entry(id_: str) -> SessionNotFound:
+    return SessionNotFound(f"Session not found: session_id={id_[:100]}", "GET /api/sessions lists those there are.")
 
 
 def document(body: Mapping[str, Any], *wanted: str) -> dict[str, str]:

@@ -12,7 +12,8 @@ from fastapi import APIRouter, Query, Response
 from .. import __version__
 from ..errors import BadRequest, EnvironmentNotBuilt, KernelSpecNotFound, UnknownEnvironment
 from . import models
-from .deps import JSON, Body, TheHall
+from .deps import JSON, Body, TheVisit
+from .visit import Visit
 
 router = APIRouter(tags=["jupyter"])
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -25,8 +26,8 @@ async def get_version() -> Response:
 
 
 @router.get("/api/status", summary="Since when, how many")
-async def get_status(hall: TheHall) -> Response:
-    sessions = hall.house.sessions.values()
+async def get_status(visit: TheVisit) -> Response:
+    sessions, hall = visit.sessions(), visit.hall
     last = max((models.active_at(each) for each in sessions), default=hall.started)
     return JSON(
         {
@@ -53,7 +54,7 @@ async def get_me(permissions: Annotated[str, Query(max_length=10_000)] = "{}") -
 
 
 def _asked_for(text: str) -> dict[str, list[str]]:
-    """All of it is allowed: there is one token, and it is for everything."""
+    """All of it: what somebody may not do at a kernel is refused there, with the reason."""
     try:
         asked = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -64,40 +65,40 @@ def _asked_for(text: str) -> dict[str, list[str]]:
 
 
 @router.get("/api/kernelspecs", summary="What kernels there can be")
-async def get_specs(hall: TheHall) -> Response:
-    return JSON(models.specs(hall.environments()))
+async def get_specs(visit: TheVisit) -> Response:
+    return JSON(models.specs(visit.hall.environments()))
 
 
 @router.get("/api/kernelspecs/{name}", summary="One of them")
-async def get_spec(name: str, hall: TheHall) -> Response:
-    for known, title in hall.environments():
+async def get_spec(name: str, visit: TheVisit) -> Response:
+    for known, title in visit.hall.environments():
         if known == name:
             return JSON(models.spec(known, title))
     raise KernelSpecNotFound(f"Kernel spec {name[:100]} not found")
 
 
 @router.get("/api/kernels", summary="The kernels of all sessions")
-async def list_kernels(hall: TheHall) -> Response:
-    return JSON([hall.kernel(each) for each in hall.house.sessions.values()])
+async def list_kernels(visit: TheVisit) -> Response:
+    return JSON([visit.hall.kernel(each) for each in visit.sessions()])
 
 
 @router.post("/api/kernels", status_code=201, summary="A new session, and its kernel")
-async def post_kernel(body: Body, hall: TheHall) -> Response:
+async def post_kernel(body: Body, visit: TheVisit) -> Response:
     wanted = body.get("kernel_id")
     if isinstance(wanted, str):
-        session = hall.find(wanted)
+        session = visit.find(wanted)
     else:
-        session = await begin(hall, body.get("name"), body.get("env"), {})
-    model = hall.kernel(session)
+        session = await begin(visit, body.get("name"), body.get("env"), {})
+    model = visit.hall.kernel(session)
     return JSON(model, 201, {"Location": f"/api/kernels/{model['id']}"})
 
 
-async def begin(hall: TheHall, name: Any, env: Any, document: Mapping[str, str]) -> Any:
+async def begin(visit: Visit, name: Any, env: Any, document: Mapping[str, str]) -> Any:
     """The session. `name` and `env` as a client gave them. Raises GatewayError."""
     if name is not None and not isinstance(name, str):
         raise BadRequest("The name of a kernel is a text.")
     try:
-        return await hall.begin(name, _variables(env), document)
+        return await visit.begin(name, _variables(env), document)
     except (UnknownEnvironment, EnvironmentNotBuilt):
         raise KernelSpecNotFound(f"Kernel spec {str(name)[:100]} not found") from None
 
@@ -116,24 +117,24 @@ def _variables(env: Any) -> dict[str, str]:
 
 
 @router.get("/api/kernels/{kernel_id}", summary="One kernel")
-async def get_kernel(kernel_id: str, hall: TheHall) -> Response:
-    return JSON(hall.kernel(hall.find(kernel_id)))
+async def get_kernel(kernel_id: str, visit: TheVisit) -> Response:
+    return JSON(visit.hall.kernel(visit.find(kernel_id)))
 
 
 @router.delete("/api/kernels/{kernel_id}", status_code=204, summary="End a session begun here; let go of a chat's")
-async def delete_kernel(kernel_id: str, hall: TheHall) -> Response:
-    await hall.let_go(hall.find(kernel_id))
+async def delete_kernel(kernel_id: str, visit: TheVisit) -> Response:
+    await visit.let_go(visit.find(kernel_id))
     return Response(status_code=204)
 
 
 @router.post("/api/kernels/{kernel_id}/interrupt", status_code=204, summary="Stop what runs and what waits")
-async def interrupt_kernel(kernel_id: str, hall: TheHall) -> Response:
-    hall.find(kernel_id).interrupt()
+async def interrupt_kernel(kernel_id: str, visit: TheVisit) -> Response:
+    visit.find(kernel_id).interrupt()
     return Response(status_code=204)
 
 
 @router.post("/api/kernels/{kernel_id}/restart", summary="Fresh kernel, same files")
-async def restart_kernel(kernel_id: str, hall: TheHall) -> Response:
-    session = hall.find(kernel_id)
-    hall.house.restart(session)
-    return JSON(hall.kernel(session))
+async def restart_kernel(kernel_id: str, visit: TheVisit) -> Response:
+    session = visit.find(kernel_id)
+    visit.restart(session)
+    return JSON(visit.hall.kernel(session))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
+from ..access.caller import Scope
 from ..sessions.lifecycle import State
 from ..sessions.session import Session
 
@@ -48,6 +49,11 @@ def entry_of(session: Session) -> Entry:
 def is_ours(session: Session) -> bool:
     """Whether it was begun at this door, and so may be ended at it."""
     return "jupyter" in session.plan.wishes
+
+
+def is_for_debugging(session: Session) -> bool:
+    """Whether it was begun here by somebody who may do nothing else."""
+    return is_ours(session) and session.plan.wishes["jupyter"].get("by") == Scope.DEBUG
 
 
 def moment(at: datetime) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench.environments import environment
 from tests.bench.model import Record
 from tests.bench.systems.base import Session, System
-from tests.bench.systems.gateway import Gateway
+from tests.bench.systems.gateway import Gateway, JupyterDoor
 from tests.bench.systems.jupyter_http import JupyterServer, Jupyverse, KernelGateway, QuickAckServer
 from tests.bench.systems.raw import OwnHandshake, Raw
 
@@ -19,6 +19,8 @@ def make_system(name: str) -> System:
     match name:
         case "kernelgw" | "kernelgw_reader":
             return Gateway(name)
+        case "kernelgw_jupyter":
+            return JupyterDoor(name)
         case "kernelgw_cold":
             return Gateway(name, pool_size=0)
         case "kernelgw_memory":

@@ -36,13 +36,14 @@ class Lab:
     home: Path
     url: str
     arguments: tuple[str, ...] = ()
+    credential: str = TOKEN
     process: subprocess.Popen[bytes] = field(init=False)
     address: str = field(init=False, default="")
 
     def __enter__(self) -> Lab:
         command = [*MODULE, "lab", "--url", self.url, "--port", "0", "--no-browser"]
         command += ["--folder", str(self.folder), *self.arguments]
-        environ = environment(self.home, KERNELGW_TOKEN=TOKEN)
+        environ = environment(self.home, KERNELGW_TOKEN=self.credential)
         self._output = self.home / "output"
         with self._output.open("wb") as out:
             self.process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=out)

@@ -34,8 +34,8 @@ NewLab = Callable[..., Lab]
 def new_lab(house: House, tmp_path: Path) -> NewLab:
     """Labs that are not started yet, all in one folder."""
 
-    def new(*arguments: str, url: str = "") -> Lab:
-        return Lab(tmp_path / "lab", url or house.gateway.url, arguments)
+    def new(*arguments: str, url: str = "", credential: str = TOKEN) -> Lab:
+        return Lab(tmp_path / "lab", url or house.gateway.url, arguments, credential)
 
     return new
 
@@ -225,11 +225,64 @@ def test_the_end_of_lab_is_nobody_else_s(house: House, new_lab: NewLab, chat: Se
         assert "z = x + 1" in sources(notebook(lab, chat.id))[1]
 
 
-def test_a_restart_is_one(lab: Lab, chat: Session, page: Client) -> None:
+def test_a_chat_is_not_restarted_and_what_lab_began_is(house: House, lab: Lab, chat: Session) -> None:
     with lab.client() as client:
-        assert client.post(f"/api/kernels/{kernel_of(chat)}/restart").status_code == 200
-    page.until(lambda message: message.content.get("execution_state") == "restarting")
-    assert page.run("'x' in globals()")[0] == "False"
+        assert lab.entry(chat.id) is not None
+        refused = client.post(f"/api/kernels/{kernel_of(chat)}/restart")
+        assert (refused.status_code, refused.json()["message"]) == (500, "Exception restarting kernel")
+        own = client.post("/api/kernels", json={"name": "python3"}).raise_for_status().json()["id"]
+        with through(lab, own) as page:
+            page.run("y = 1")
+            assert client.post(f"/api/kernels/{own}/restart").status_code == 200
+            page.until(lambda message: message.content.get("execution_state") == "restarting")
+            assert page.run("'y' in globals()")[0] == "False"
+        assert client.delete(f"/api/kernels/{own}").status_code == 204
+    assert chat.value("print(x)") == "20\n"
+    assert chat.look()["generation"] == 1
+
+
+# by which credential
+
+
+def keys(house: House) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = house.client.get("/v1/keys").raise_for_status().json()["keys"]
+    return [key for key in found if key["name"] == "kernelgw lab"]
+
+
+def test_lab_has_a_key_that_is_taken_back(house: House, new_lab: NewLab, chat: Session) -> None:
+    before = keys(house)
+    with new_lab() as lab:
+        (made,) = [key for key in keys(house) if key not in before]
+        assert (made["scope"], made["session_id"]) == ("debug", None)
+        assert made["expires_at"] is not None
+        assert TOKEN not in proc.environment(lab.server)
+        assert lab.entry(chat.id) is not None
+    assert keys(house) == before
+
+
+def test_when_its_key_is_revoked_a_page_is_let_go(house: House, new_lab: NewLab, chat: Session) -> None:
+    before = keys(house)
+    with new_lab() as lab:
+        (made,) = [key for key in keys(house) if key not in before]
+        assert lab.entry(chat.id) is not None
+        with through(lab, kernel_of(chat)) as page:
+            page.run("1")
+            house.client.delete(f"/v1/keys/{made['id']}").raise_for_status()
+            assert page.closed() == 1000
+    assert chat.value("print(x)") == "20\n"
+
+
+def test_whoever_may_make_no_keys_goes_on_with_their_own(house: House, new_lab: NewLab, chat: Session) -> None:
+    other = house.session()
+    other.run("1")
+    wanted = {"scope": "debug", "name": "ada", "session_id": chat.id}
+    made = house.client.post("/v1/keys", json=wanted).raise_for_status().json()
+    with new_lab(chat.id, credential=made["key"]) as lab:
+        assert lab.entry(chat.id) is not None
+        assert lab.entry(other.id) is None
+        with through(lab, kernel_of(chat)) as page:
+            assert page.run("x + 1")[0] == "21"
+    house.client.delete(f"/v1/keys/{made['id']}").raise_for_status()
 
 
 # where the gateway is

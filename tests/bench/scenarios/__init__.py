@@ -5,12 +5,14 @@ from tests.bench.scenarios import cells, durability, ends, isolation, memory, ou
 
 ALL: tuple[Scenario, ...] = (
     cells.TRIVIAL_CELL,
+    cells.JUPYTER_CELL,
     cells.THROUGHPUT_10,
     starts.NEW_SESSION_WARM,
     starts.NEW_SESSION_COLD,
     starts.FIRST_PICTURE,
     starts.BURST_20,
     output.PRINT_200K,
+    output.JUPYTER_PRINT_200K,
     output.STOPPED_READER_1GB,
     memory.IDLE_PSS,
     ends.KILL_REASON,

@@ -21,7 +21,16 @@ def timed_cell(session: Session, number: int) -> float:
 
 
 def trivial_cell(lab: Lab, record: Record) -> None:
-    names = ["kernelgw", "raw", "kernel_gateway", "jupyter_server", "jupyter_server_quickack", "jupyverse"]
+    compare(
+        lab, record, ["kernelgw", "raw", "kernel_gateway", "jupyter_server", "jupyter_server_quickack", "jupyverse"]
+    )
+
+
+def jupyter_cell(lab: Lab, record: Record) -> None:
+    compare(lab, record, ["kernelgw_jupyter", "raw", "jupyter_server", "kernel_gateway", "jupyverse"])
+
+
+def compare(lab: Lab, record: Record, names: list[str]) -> None:
     cells = lab.pick(50, 20)
     with lab.sessions(record, names) as sessions:
         for name, session in sessions.items():
@@ -75,6 +84,16 @@ TRIVIAL_CELL = Scenario(
     better="lower",
     target=Target(limit=5.0, peer="kernel_gateway", factor=8.0),
     run=trivial_cell,
+)
+
+JUPYTER_CELL = Scenario(
+    name="jupyter_cell",
+    title="Trivial cell over a kernel's WebSocket",
+    unit="ms",
+    better="lower",
+    target=Target(limit=5.0, peer="jupyter_server", factor=6.0),
+    run=jupyter_cell,
+    ours="kernelgw_jupyter",
 )
 
 THROUGHPUT_10 = Scenario(

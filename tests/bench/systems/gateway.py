@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.bench.processes import Server
 from tests.bench.systems.base import KernelLost, OnText, Outcome, WrongResult
+from tests.bench.systems.jupyter_http import SocketSession, attach
 from tests.bench.wire.http import Address, Http
 from tests.bench.wire.sse import Event, events
 
@@ -150,3 +151,19 @@ class Gateway:
             return False
         pool = answer.json()["pool"]
         return bool(pool["ready"] >= pool["size"])
+
+
+class JupyterDoor(Gateway):
+    """The same, used as a Jupyter server is: REST to begin a kernel, and its WebSocket."""
+
+    title = "kernelgw, by its Jupyter door"
+
+    def open(self) -> SocketSession:  # type: ignore[override]
+        with Http(self._address, self._token) as http:
+            kernel: str = http.request("POST", "/api/kernels", {"name": "python3"}).json()["id"]
+
+        def end() -> bool:
+            with Http(self._address, self._token) as http:
+                return http.request("DELETE", f"/api/kernels/{kernel}").status == 204
+
+        return attach(self._address, kernel, self._token, end)

@@ -95,6 +95,18 @@ def _tells_of_death(message: Message) -> bool:
     return message.type == "status" and message.content["execution_state"] in ("restarting", "dead")
 
 
+def attach(
+    address: Address, kernel: str, token: str | None, end: Callable[[], bool], quick_ack: bool = False
+) -> SocketSession:
+    """`end` ends the kernel; False when it did not."""
+    # jupyverse sends a reply only where the messages' session is the WebSocket's.
+    session_id = uuid.uuid4().hex
+    channels = f"/api/kernels/{kernel}/channels?session_id={session_id}"
+    session = SocketSession(WebSocket(address, channels, token, V1, quick_ack), session_id, end)
+    session.handshake()
+    return session
+
+
 class JupyterServer:
     """Starts a stock server on loopback without authentication, one connection to it for the REST calls."""
 
@@ -126,19 +138,13 @@ class JupyterServer:
     def open(self) -> SocketSession:
         with Http(self._address) as http:
             kernel, path = self.create(http)
-        # jupyverse sends a reply only where the messages' session is the WebSocket's.
-        session_id = uuid.uuid4().hex
-        channels = f"/api/kernels/{kernel}/channels?session_id={session_id}"
-        socket = WebSocket(self._address, channels, None, V1, self.quick_ack)
 
         def end() -> bool:
             # Not over the first connection: a server may have ended that in the meantime.
             with Http(self._address) as http:
                 return http.request("DELETE", path).status == 204
 
-        session = SocketSession(socket, session_id, end)
-        session.handshake()
-        return session
+        return attach(self._address, kernel, None, end, self.quick_ack)
 
     def create(self, http: Http) -> tuple[str, str]:
         """Starts a kernel; its id, and the path whose DELETE ends it."""
