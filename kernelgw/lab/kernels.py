@@ -41,19 +41,24 @@ class Kernels(GatewayMappingKernelManager):
         self._begun: set[str] = set()
         self._named = frozenset(take_over())
         self._one_at_a_time = asyncio.Lock()
+        self._was_level = False
 
     def chats(self) -> dict[str, str]:
         """Names of chats with the ids of their kernels."""
         return {kernel.chat: id_ for id_, kernel in self._kernels.items() if kernel.chat is not None}
 
     async def level(self) -> None:
-        """Knows what the gateway has; or, when that does not answer, what it had."""
+        """Knows what the gateway has; or, when that does not answer, what it had. Raises tornado's HTTPError when it
+        never answered: to know of nothing would be to say that there is nothing, and Lab would begin kernels."""
         async with self._one_at_a_time:
             try:
                 models = await ask("/api/kernels")
             except GatewayAway as error:
                 self.log.warning("The gateway does not answer: %s", error)
+                if not self._was_level:
+                    raise web.HTTPError(503, str(error)) from None
                 return
+            self._was_level = True
             for model in models:
                 if self._is_shown(model):
                     await self._meet(model)

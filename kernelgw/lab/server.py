@@ -43,17 +43,18 @@ class Server:
     token: str
 
     def address(self, chat: str | None) -> str:
-        """For a browser; by then every chat has its notebook."""
-        file = self._files().get(chat, f"{chat}.ipynb") if chat is not None else None
-        place = "lab" if file is None else f"lab/tree/{quote(file)}"
+        """For a browser; by then every chat has its notebook. Raises GatewayProblem."""
+        files = self._files()
+        place = "lab" if chat is None else f"lab/tree/{quote(files.get(chat, f'{chat}.ipynb'))}"
         return f"{self.url}{place}" + (f"?token={self.token}" if self.token else "")
 
-    def _files(self) -> Mapping[str | None, str]:
+    def _files(self) -> Mapping[str, str]:
         """Of each chat."""
-        found: list[dict[str, Any]] = []
-        with contextlib.suppress(httpx.TransportError), self._client() as client:
-            answer = client.get("api/sessions")
-            found = answer.json() if answer.is_success else []
+        with self._client() as client:
+            try:
+                found = client.get("api/sessions").raise_for_status().json()
+            except httpx.HTTPError as error:
+                raise GatewayProblem(0, "no_lab", f"JupyterLab cannot list the chats: {error}") from None
         return {each["name"]: each["path"] for each in found if each["type"] == "notebook"}
 
     def answers(self) -> bool:

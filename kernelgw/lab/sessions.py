@@ -31,7 +31,10 @@ class Sessions(GatewaySessionManager):
         """Each chat has its notebook, and the notebook its kernel."""
         await self.kernel_manager.level()
         async with self._one_at_a_time:
-            for chat, kernel_id in self.kernel_manager.chats().items():
+            chats = self.kernel_manager.chats()
+            # Another chat may be given the name of one that has ended.
+            self._files = {chat: file for chat, file in self._files.items() if chat in chats}
+            for chat, kernel_id in chats.items():
                 file = self._files.get(chat) or await self._place(chat)
                 if file is not None and not self._is_connected(file):
                     await self.save_session(

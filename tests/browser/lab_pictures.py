@@ -33,7 +33,7 @@ plt.plot(rides["day"], rides["rides"].rolling(28, center=True).mean(), color="0.
 )
 BY_HAND = """\
 # looking at the bot's own data
-rides[rides["rides"] < 60]"""
+rides.nsmallest(4, "rides")"""
 SLIDER = """\
 from ipywidgets import interact
 
