@@ -49,7 +49,9 @@ class Server:
         return f"{self.url}{place}" + (f"?token={self.token}" if self.token else "")
 
     def _files(self) -> Mapping[str, str]:
-        """Of each chat."""
+        """Of each chat; none where a password is asked for in place of a token."""
+        if not self.token:
+            return {}
         with self._client() as client:
             try:
                 found = client.get("api/sessions").raise_for_status().json()
