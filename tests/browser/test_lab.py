@@ -175,7 +175,7 @@ def test_the_gateway_is_restarted_under_an_open_notebook(open_lab: OpenLab, tmp_
         chat = House(first, "restart").session()
         chat.run("prices = {'tea': 3}")
         with Lab(tmp_path / "lab", way.url) as lab:
-            page = open_lab(lab, chat.id, 4)
+            page = open_lab(lab, chat.id, 1)
             page.run("z = 7")
             assert first.process is not None
             first.process.terminate()
