@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--timeout", type=float, default=None, metavar="S")
     run.set_defaults(run=_run)
     _add_sessions(commands.add_parser("sessions", help="the sessions of a running gateway"))
+    _add_lab(commands.add_parser("lab", parents=[_where()], help="open JupyterLab at live sessions"))
     _add_keys(commands.add_parser("keys", help="what lets others in, for less than everything"))
     _add_kernelspec(commands.add_parser("kernelspec", help="our kernels for other Jupyter servers, without a gateway"))
     return parser
@@ -75,6 +76,15 @@ def _add_kernelspec(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser("remove", help="one of ours")
     remove.add_argument("name", metavar="NAME")
     parser.set_defaults(run=_kernelspec)
+
+
+def _add_lab(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("session", metavar="SESSION", nargs="?", default=None, help="the one to open")
+    parser.add_argument("--folder", type=Path, default=None, help="where notebooks are kept (default: one per gateway)")
+    parser.add_argument("--host", default="127.0.0.1", help="address that Lab listens on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8888, help="its port; the next free one if it is taken; 0: any")
+    parser.add_argument("--no-browser", dest="browser", action="store_false", help="print the address only")
+    parser.set_defaults(run=_lab)
 
 
 def _where() -> argparse.ArgumentParser:
@@ -193,6 +203,13 @@ def _operate(arguments: argparse.Namespace) -> int:
     from .operate import operate
 
     status: int = operate(arguments)
+    return status
+
+
+def _lab(arguments: argparse.Namespace) -> int:
+    from .lab.command import lab
+
+    status: int = lab(arguments)
     return status
 
 

@@ -74,6 +74,8 @@ def kernel(session: Session, default: str, connections: int) -> dict[str, Any]:
         "last_activity": moment(active_at(session)),
         "execution_state": STATES.get(session.state, "starting"),
         "connections": connections,
+        # Of ours, for `kernelgw lab`: Jupyter's own clients pass over it.
+        "kernelgw": {"session_id": session.id, "state": session.state.value, "chat": not is_ours(session)},
     }
 
 
@@ -91,7 +93,7 @@ def spec(name: str, title: str) -> dict[str, Any]:
         "language": "python",
         "interrupt_mode": "message",
         "env": {},
-        "metadata": {},
+        "metadata": {"debugger": True},
     }
     return {"name": name, "spec": described, "resources": {}}
 

@@ -15,16 +15,26 @@ REQUEST = re.compile(rb"^[A-Z]+ (\S+) HTTP/1\.1\r$", re.MULTILINE)
 
 
 class Relay(socketserver.ThreadingTCPServer):
-    """Passes bytes on both ways. To a browser, each one is another origin."""
+    """Passes bytes on both ways. To a browser, each one is another origin. `below`: the path under which it has the
+    gateway, as a reverse proxy may."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, gateway: str) -> None:
+    def __init__(self, gateway: str, below: str = "") -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
-        self.upstream = (urlsplit(gateway).hostname, urlsplit(gateway).port)
+        self.lead_to(gateway)
+        self.below = below
         self.port = self.server_address[1]
         self.received: list[bytearray] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.below}"
+
+    def lead_to(self, gateway: str) -> None:
+        """From now on, another one."""
+        self.upstream = (urlsplit(gateway).hostname, urlsplit(gateway).port)
 
     @property
     def connections(self) -> int:
@@ -41,26 +51,26 @@ class _Connection(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         received = bytearray()
         self.server.received.append(received)
-        with socket.create_connection(self.server.upstream) as upstream:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(self.server.upstream) as upstream:
             back = threading.Thread(target=_pump, args=(upstream, self.request, bytearray()))
             back.start()
-            _pump(self.request, upstream, received)
+            _pump(self.request, upstream, received, f" {self.server.below}/".encode())
             back.join()
 
 
-def _pump(source: socket.socket, target: socket.socket, received: bytearray) -> None:
+def _pump(source: socket.socket, target: socket.socket, received: bytearray, below: bytes = b" /") -> None:
     # Either side may go at any time, which then is the other side's end too.
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             received += data
-            target.sendall(data)
+            target.sendall(data.replace(below, b" /", 1))
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)
 
 
 @contextlib.contextmanager
-def relay(gateway: str) -> Iterator[Relay]:
-    with Relay(gateway) as server:
+def relay(gateway: str, below: str = "") -> Iterator[Relay]:
+    with Relay(gateway, below) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:

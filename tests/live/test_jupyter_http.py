@@ -28,7 +28,7 @@ def assert_error(answer: httpx.Response, status: int) -> None:
 
 
 def assert_kernel(model: dict[str, object]) -> None:
-    assert model.keys() == {"id", "name", "last_activity", "execution_state", "connections"}
+    assert model.keys() == {"id", "name", "last_activity", "execution_state", "connections", "kernelgw"}
     assert UUID.fullmatch(str(model["id"]))
     assert MOMENT.fullmatch(str(model["last_activity"]))
     assert model["name"] == "python3"

@@ -45,6 +45,7 @@ COMES_WITH = {
     "fastapi": {"anyio", "pydantic", "starlette"},
     "ipykernel": {"jupyter_client", "tornado"},
     "jupyter_client": {"jupyter_core", "traitlets"},
+    "jupyter_server": {"jupyter_core", "tornado", "traitlets"},
 }
 
 
@@ -150,10 +151,11 @@ def at_import(path: Path) -> set[str]:
     return {name.split(".")[0] for node in found for name in imports(path, ast.unparse(node))}
 
 
-def third_party(package: str, declared: set[str]) -> set[str]:
+def third_party(package: str, declared: set[str], but: str = "-") -> set[str]:
     known = declared | {"kernelgw", "kernels"} | sys.stdlib_module_names
     known |= {name for of in declared for name in COMES_WITH.get(of, ())}
-    return {top for path in sources(package) for name in imports(path) if (top := name.split(".")[0]) not in known}
+    paths = [path for path in sources(package) if ROOT / but not in path.parents]
+    return {top for path in paths for name in imports(path) if (top := name.split(".")[0]) not in known}
 
 
 def test_the_gateway_declares_what_it_imports() -> None:
@@ -162,11 +164,16 @@ def test_the_gateway_declares_what_it_imports() -> None:
     assert sorted(project["dependencies"]) == sorted((ROOT / "requirements" / "gateway.in").read_text().splitlines())
     # What is for Jupyter's clients is imported where one is.
     apart = {name: names_of(wanted) for name, wanted in project["optional-dependencies"].items()}
-    here = third_party("kernelgw", declared)
+    here = third_party("kernelgw", declared, but="kernelgw/lab")
     assert here <= apart["jupyter"] | COMES_WITH["jupyter_client"]
     for path in sources("kernelgw"):
-        if not path.is_relative_to(ROOT / "kernelgw" / "provisioner"):
+        if path.relative_to(ROOT / "kernelgw").parts[0] not in ("provisioner", "lab"):
             assert not at_import(path) & here, path
+    # What only `kernelgw lab` needs is an extra, so nothing else may.
+    lab = names_in(ROOT / "requirements" / "lab.in")
+    extra = project["optional-dependencies"]["lab"]
+    assert sorted(extra) == sorted((ROOT / "requirements" / "lab.in").read_text().splitlines())
+    assert not third_party("kernelgw/lab", declared | lab)
 
 
 def test_the_default_environment_has_what_kernels_import() -> None:
