@@ -269,6 +269,40 @@ def test_the_notebook_s_folder_is_its_workspace(notebook: Notebook, folder: Path
     assert provisioner.resolve_path("nothing") is None
 
 
+MARKING = """
+import ctypes, errno, os, stat
+def tried(what, *arguments):
+    try:
+        what(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "done"
+open("program", "w").close()
+libc = ctypes.CDLL(None, use_errno=True)
+how = (ctypes.c_uint64 * 3)(os.O_CREAT | os.O_WRONLY, 0o4755, 0)
+opened = libc.syscall(437, -100, b"by openat2", how, 24)
+print([
+    tried(os.chmod, "program", 0o755),
+    tried(os.chmod, "program", 0o4755),
+    tried(os.fchmod, os.open("program", os.O_RDONLY), 0o2755),
+    tried(os.open, "made", os.O_CREAT | os.O_WRONLY, 0o6755),
+    tried(os.mknod, "node", stat.S_IFREG | 0o4755),
+    "done" if opened >= 0 else errno.errorcode[ctypes.get_errno()],
+    sorted(name for name in os.listdir(".") if os.stat(name).st_mode & 0o6000),
+])
+"""
+
+
+def test_it_leaves_no_set_uid_program_in_the_folder(notebook: Notebook, tmp_path: Path) -> None:
+    """Whoever ran it would do so as the folder's owner. The same outside shows that all these are ways to make one."""
+    refused = ["done", "EPERM", "EPERM", "EPERM", "EPERM", "ENOSYS", []]
+    assert notebook.value(MARKING) == f"{refused}\n"
+    control = tmp_path / "control"
+    control.mkdir()
+    run = subprocess.run([sys.executable, "-c", MARKING], cwd=control, capture_output=True, text=True, check=True)
+    assert run.stdout == f"{['done'] * 6 + [['by openat2', 'made', 'node', 'program']]}\n"
+
+
 def test_two_kernels_in_one_folder(notebook: Notebook, folder: Path) -> None:
     with opened(folder) as second:
         second.run("open('shared', 'w').write('of both')")
