@@ -23,6 +23,7 @@ from . import proc
 from .provided import NAME, TIMEOUT_S, Desk, Notebook, opened
 
 pytestmark = pytest.mark.live
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -310,6 +311,33 @@ def test_two_kernels_in_one_folder(notebook: Notebook, folder: Path) -> None:
     # The one that ended took nothing away.
     assert notebook.value("open('shared', 'a').write('!'); open('shared').read()") == "'of both!'"
     assert (folder / "shared").read_text() == "of both!"
+
+
+PUT_IN_ITS_PLACE = """
+import errno, os
+found = []
+for attempt in (
+    lambda: open(".venv/planted", "w"),
+    lambda: open("kernelgw/planted", "w"),
+    lambda: os.rename(".venv", "aside"),
+    lambda: os.unlink(".venv/pyvenv.cfg"),
+    lambda: os.rename("kernels", "aside"),
+):
+    try:
+        attempt()
+    except OSError as error:
+        found.append(errno.errorcode[error.errno])
+print(found, os.path.exists("pyproject.toml"), os.access(".venv/bin/python", os.X_OK))
+"""
+
+
+def test_what_runs_outside_cannot_be_changed_by_a_notebook_beside_it(desk: Desk) -> None:
+    """As in a project's own folder, with the environment that Jupyter runs in."""
+    del desk
+    with opened(ROOT) as notebook:
+        there = notebook.value(PUT_IN_ITS_PLACE)
+    assert there == "['EROFS', 'EROFS', 'EBUSY', 'EROFS', 'EBUSY'] True True\n"
+    assert not (ROOT / "aside").exists()
 
 
 def test_an_empty_workspace(desk: Desk, folder: Path) -> None:
