@@ -7,6 +7,7 @@ says why.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import fcntl
@@ -29,7 +30,7 @@ UNMAPPED = "65534"
 # In a forked kernel as in any Python, where a broken pipe and a file that is too large are exceptions.
 PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 UNCHANGEABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
-FIELDS = ("uid", "gid", "cwd", "umask", "limits", "groups", "writable", "nice")
+FIELDS = ("uid", "gid", "cwd", "umask", "limits", "groups", "writable", "nice", "further")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Seal:
     """How a child is closed in. `pid` is the sandbox holder's host pid; None means no sandbox at all.
 
     `groups`: files of the session's cgroups to enter by. `filter`: seccomp program; empty for none.
+    `further`: another, in base64.
     `writable`: where Landlock lets it write; empty for no such fence. `limits`: rlimits by name.
     """
 
@@ -51,6 +53,7 @@ class Seal:
     filter: bytes = b""
     writable: Sequence[str] = ()
     nice: int = 0
+    further: str = ""
 
     @classmethod
     def parse(cls, data: dict[str, Any]) -> Seal:
@@ -153,6 +156,8 @@ def seal(spec: Seal, fds: list[int]) -> None:
             landlock.restrict(spec.writable)
         if spec.filter:
             seccomp.load(spec.filter)
+        if spec.further:
+            seccomp.load(base64.b64decode(spec.further))
         _audit(spec, fds)
 
 

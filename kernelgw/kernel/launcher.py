@@ -237,6 +237,7 @@ class Launcher:
                         "groups": groups,
                         "limits": recipe.rlimits(limits, kernel.group, fences.sandboxed),
                         "writable": recipe.writable(fences.sandboxed),
+                        "further": recipe.further(kernel.workspace, fences.sandboxed),
                     },
                 }
                 boot = recipe.boot(environment, seen, fences.start, kernel.wiring)

@@ -23,6 +23,7 @@ from . import proc
 from .provided import NAME, TIMEOUT_S, Desk, Notebook, opened
 
 pytestmark = pytest.mark.live
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +270,40 @@ def test_the_notebook_s_folder_is_its_workspace(notebook: Notebook, folder: Path
     assert provisioner.resolve_path("nothing") is None
 
 
+MARKING = """
+import ctypes, errno, os, stat
+def tried(what, *arguments):
+    try:
+        what(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "done"
+open("program", "w").close()
+libc = ctypes.CDLL(None, use_errno=True)
+how = (ctypes.c_uint64 * 3)(os.O_CREAT | os.O_WRONLY, 0o4755, 0)
+opened = libc.syscall(437, -100, b"by openat2", how, 24)
+print([
+    tried(os.chmod, "program", 0o755),
+    tried(os.chmod, "program", 0o4755),
+    tried(os.fchmod, os.open("program", os.O_RDONLY), 0o2755),
+    tried(os.open, "made", os.O_CREAT | os.O_WRONLY, 0o6755),
+    tried(os.mknod, "node", stat.S_IFREG | 0o4755),
+    "done" if opened >= 0 else errno.errorcode[ctypes.get_errno()],
+    sorted(name for name in os.listdir(".") if os.stat(name).st_mode & 0o6000),
+])
+"""
+
+
+def test_it_leaves_no_set_uid_program_in_the_folder(notebook: Notebook, tmp_path: Path) -> None:
+    """Whoever ran it would do so as the folder's owner. The same outside shows that all these are ways to make one."""
+    refused = ["done", "EPERM", "EPERM", "EPERM", "EPERM", "ENOSYS", []]
+    assert notebook.value(MARKING) == f"{refused}\n"
+    control = tmp_path / "control"
+    control.mkdir()
+    run = subprocess.run([sys.executable, "-c", MARKING], cwd=control, capture_output=True, text=True, check=True)
+    assert run.stdout == f"{['done'] * 6 + [['by openat2', 'made', 'node', 'program']]}\n"
+
+
 def test_two_kernels_in_one_folder(notebook: Notebook, folder: Path) -> None:
     with opened(folder) as second:
         second.run("open('shared', 'w').write('of both')")
@@ -276,6 +311,33 @@ def test_two_kernels_in_one_folder(notebook: Notebook, folder: Path) -> None:
     # The one that ended took nothing away.
     assert notebook.value("open('shared', 'a').write('!'); open('shared').read()") == "'of both!'"
     assert (folder / "shared").read_text() == "of both!"
+
+
+PUT_IN_ITS_PLACE = """
+import errno, os
+found = []
+for attempt in (
+    lambda: open(".venv/planted", "w"),
+    lambda: open("kernelgw/planted", "w"),
+    lambda: os.rename(".venv", "aside"),
+    lambda: os.unlink(".venv/pyvenv.cfg"),
+    lambda: os.rename("kernels", "aside"),
+):
+    try:
+        attempt()
+    except OSError as error:
+        found.append(errno.errorcode[error.errno])
+print(found, os.path.exists("pyproject.toml"), os.access(".venv/bin/python", os.X_OK))
+"""
+
+
+def test_what_runs_outside_cannot_be_changed_by_a_notebook_beside_it(desk: Desk) -> None:
+    """As in a project's own folder, with the environment that Jupyter runs in."""
+    del desk
+    with opened(ROOT) as notebook:
+        there = notebook.value(PUT_IN_ITS_PLACE)
+    assert there == "['EROFS', 'EROFS', 'EBUSY', 'EROFS', 'EBUSY'] True True\n"
+    assert not (ROOT / "aside").exists()
 
 
 def test_an_empty_workspace(desk: Desk, folder: Path) -> None:

@@ -18,6 +18,7 @@ from .provided import NAME, Desk
 from .test_jupyter_server import OWN, Server, serving
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
+ROOT = Path(__file__).parents[2]
 DONE_S = 60
 PLOT = "from matplotlib import pyplot\npyplot.plot([1, 2, 3])\npyplot.show()"
 
@@ -163,7 +164,7 @@ manager.start_kernel()
 client = manager.client()
 client.start_channels()
 client.wait_for_ready(timeout=60)
-client.execute_interactive("import subprocess; sleeper = subprocess.Popen(['sleep', '1000'])", timeout=60)
+client.execute_interactive("import os, subprocess; sleeper = subprocess.Popen(['sleep', '1000'])", timeout=60)
 print(manager.provisioner._kernel.pid, flush=True)
 for line in sys.stdin:
     client.execute_interactive(line, timeout=60)
@@ -178,7 +179,7 @@ class Client:
         self.process = subprocess.Popen(
             [*before, sys.executable, "-c", CLIENT, name],
             cwd=folder,
-            env=desk.whole_environ(),
+            env=desk.whole_environ() | {"PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -236,6 +237,23 @@ def test_two_processes_do_not_disturb_each_other(desk: Desk, folder: Path) -> No
             assert second.run("print('on')") == "on\n"
             second.process.kill()
         assert first.run("print(kept)") == "of the first\n"
+
+
+PLAIN_USER = 1999
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else; the other tests are that user's")
+def test_a_plain_user(desk: Desk, folder: Path) -> None:
+    for place in (desk.root, *desk.root.rglob("*"), folder):
+        os.chown(place, PLAIN_USER, PLAIN_USER)
+    home, interpreter = str(desk.root / "home"), str(Path(sys.executable).resolve().parents[1])
+    way = [str(ROOT), interpreter, str(desk.root), str(folder)]
+    as_user = [sys.executable, str(ROOT / "tests/security/as_user.py"), str(PLAIN_USER), home, *way, "--"]
+    with Client(desk, folder, before=as_user) as client:
+        assert client.run("open('made', 'w').write('x'); print(os.getcwd(), os.getuid())") == "/workspace 1000\n"
+        assert client.uid() == str(PLAIN_USER)
+    assert (folder / "made").stat().st_uid == PLAIN_USER
+    assert left_by(desk) == {"0.lock", "cache"}
 
 
 WITHOUT_BUBBLEWRAP = """

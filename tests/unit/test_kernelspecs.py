@@ -95,6 +95,14 @@ def test_what_cannot_be_is_said_at_once(
     assert not (prefix / "share").exists()
 
 
+def test_where_there_is_no_jupyter_it_says_what_to_install(
+    prefix: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jupyter_client.kernelspec", None)
+    assert install("--prefix", str(prefix)) == 2
+    assert 'pip install "kernelgw[jupyter]"' in capsys.readouterr().err
+
+
 def test_list_and_remove_know_only_ours(prefix: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert install("--prefix", str(prefix), "--limit", "processes=64") == 0
     others = prefix / "share/jupyter/kernels/python3"

@@ -255,3 +255,44 @@ def test_the_builder_makes_variants_that_only_log(tmp_path: Path, numbers: Numbe
     program = (tmp_path / "default.x86_64.bpf").read_bytes()
     decisions = {name: decide(program, AUDIT_ARCH["x86_64"], numbers["x86_64"][name]) for name in ("read", "mount")}
     assert decisions == {"read": ALLOW, "mount": LOG}
+
+
+MODES = {
+    "x86_64": {"chmod": (90, 1), "fchmod": (91, 1), "fchmodat": (268, 2), "fchmodat2": (452, 2), "creat": (85, 1)}
+    | {"mknod": (133, 1), "mknodat": (259, 2)},
+    "aarch64": {"fchmod": (52, 1), "fchmodat": (53, 2), "fchmodat2": (452, 2), "mknodat": (33, 2)},
+}
+OPENS = {"x86_64": {"open": (2, 1), "openat": (257, 2)}, "aarch64": {"openat": (56, 2)}}
+EPERM, ENOSYS = 0x50000 | errno.EPERM, 0x50000 | errno.ENOSYS
+
+
+@pytest.mark.parametrize("machine", sorted(MODES))
+def test_no_file_of_a_lent_folder_becomes_set_uid(machine: str) -> None:
+    program, arch = seccomp.without_marks(machine), AUDIT_ARCH[machine]
+    for number, place in MODES[machine].values():
+        for mode in (0, 0o755, 0o1777, 0o100644, 0o4755, 0o2755, 0o6000, 0o104755, (1 << 32) | 0o4000):
+            arguments = [0] * place + [mode]
+            assert decide(program, arch, number, *arguments) == (EPERM if mode & 0o6000 else ALLOW), (number, mode)
+    for number, place in OPENS[machine].values():
+        for flags, makes in ((0, False), (0o100, True), (0o20200000, True), (0o1101, True), (0o2000000, False)):
+            for mode in (0o644, 0o4755, 0o2000):
+                arguments = [0] * place + [flags, mode]
+                wanted = EPERM if makes and mode & 0o6000 else ALLOW
+                assert decide(program, arch, number, *arguments) == wanted, (number, flags, mode)
+    assert decide(program, arch, 437, 0, 0, 0) == ENOSYS
+    others = (
+        set(range(HIGHEST)) - {437} - {number for number, _ in (*MODES[machine].values(), *OPENS[machine].values())}
+    )
+    assert {decide(program, arch, number, *[0o6777] * 6) for number in others} == {ALLOW}
+
+
+def test_the_numbers_are_those_of_the_calls() -> None:
+    """As the distribution's own libseccomp has them."""
+    code = "import seccomp, sys, json; a = seccomp.Arch(sys.argv[1]); "
+    code += "print(json.dumps([seccomp.resolve_syscall(a, name) for name in sys.argv[2:]]))"
+    for machine, calls in MODES.items():
+        known = calls | OPENS[machine]
+        named = [name for name in known if name != "fchmodat2"]
+        command = [SYSTEM_PYTHON, "-I", "-c", code, machine, *named, "openat2"]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        assert found == [*(known[name][0] for name in named), 437]
