@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -225,6 +227,27 @@ def test_the_end_of_lab_is_nobody_else_s(house: House, new_lab: NewLab, chat: Se
         assert "z = x + 1" in sources(notebook(lab, chat.id))[1]
 
 
+def test_lab_can_be_ended_from_inside(house: House, new_lab: NewLab, chat: Session) -> None:
+    before = keys(house)
+    with new_lab() as lab:
+        assert lab.entry(chat.id) is not None
+        with lab.client() as client:
+            # As File, Shut Down does.
+            client.post("/api/shutdown").raise_for_status()
+        assert lab.process.wait(30) == 0, lab.output()
+    assert keys(house) == before
+    assert chat.value("print(x)") == "20\n"
+
+
+def test_when_lab_s_server_dies_it_is_said(house: House, new_lab: NewLab) -> None:
+    before = keys(house)
+    with new_lab() as lab:
+        os.kill(lab.server, signal.SIGKILL)
+        assert lab.process.wait(30) == 1
+        assert "kernelgw: JupyterLab ended with status -9." in lab.output()
+    assert keys(house) == before
+
+
 def test_a_chat_is_not_restarted_and_what_lab_began_is(house: House, lab: Lab, chat: Session) -> None:
     with lab.client() as client:
         assert lab.entry(chat.id) is not None
@@ -328,6 +351,8 @@ def test_below_a_path_of_another_server(house: House, chat: Session, new_lab: Ne
 
 def test_the_token_is_on_no_command_line_and_in_no_page(lab: Lab) -> None:
     assert "jupyterlab" in proc.command(lab.server)
+    assert "kgw_" in proc.environment(lab.server)
+    assert "kgw_" not in proc.command(lab.server)
     assert TOKEN not in proc.command(lab.server)
     assert TOKEN not in proc.command(lab.process.pid)
     assert TOKEN not in lab.output()
@@ -338,7 +363,8 @@ def test_the_token_is_on_no_command_line_and_in_no_page(lab: Lab) -> None:
         shell = next(pid for pid in proc.descendants(lab.server) if proc.parent(pid) == lab.server)
         pages.append(proc.environment(shell))
         client.delete(f"/api/terminals/{made}").raise_for_status()
-    assert not [page for page in pages if TOKEN in page]
+    # Nor the key that Lab has in its place.
+    assert not [page for page in pages if TOKEN in page or "kgw_" in page]
     assert "HOME=" in pages[-1]
 
 
