@@ -25,6 +25,7 @@ from zmq.eventloop.zmqstream import ZMQStream
 
 from .linux import fflush_all
 from .output import Output, Stream
+from .retained import LEAVE_S
 
 # Seen by the gateway as the proof that its subscription stands; no first output is lost after it.
 WELCOME = b"kernelgw.welcome"
@@ -141,12 +142,12 @@ class Chassis:
         return 0
 
     def _finish(self) -> None:
-        """Sends everything and waits until libzmq has handed it over, half a second at most."""
+        """Sends everything and waits until libzmq has handed it over."""
         if self.output is None or self.context is None:
             return
         self.output.finish(self.context)
         if not self.output.thread.is_alive():
-            self.context.destroy(linger=500)
+            self.context.destroy(linger=1000 * LEAVE_S)
 
     @staticmethod
     def _wake_on_signals(loop: asyncio.AbstractEventLoop) -> None:

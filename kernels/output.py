@@ -24,7 +24,7 @@ from jupyter_client.session import Session, extract_header
 
 from .advice import Advice
 from .linux import fflush_all
-from .retained import Retained
+from .retained import LEAVE_S, Retained
 
 # Text waits this long for more of its kind; the first piece after a pause does not wait.
 GATHER_S = 0.03
@@ -69,6 +69,7 @@ class Output:
         self._pipes: dict[int, str] = {}
         self._decoders: dict[int, codecs.IncrementalDecoder] = {}
         self._pipe_lock = threading.RLock()
+        self._held_back = 0
         self._mid_line = False
         self._line_until = 0.0
         self._in_vain = 0
@@ -177,14 +178,14 @@ class Output:
             self._look_at = time.monotonic() + LOOK_EVERY_S
 
     def finish(self, context: zmq.Context[Any] | None) -> None:
-        """Sends everything, waits until libzmq has handed it over, and stops the thread. At most a second, unless there
-        is no gateway: then as long as one may come back."""
+        """Sends everything, waits until libzmq has handed it over, and stops the thread. For as long as it takes a busy
+        gateway, or one may take to come back."""
         fflush_all()
         self.drain_pipes()
         self._closing = context
         self._ring()
         if threading.current_thread() is not self._thread:
-            self._thread.join(timeout=1.0 if self._said.listening else ALONE_S)
+            self._thread.join(timeout=LEAVE_S if self._said.listening else ALONE_S)
 
     def _ring(self) -> None:
         self._awake = True
@@ -199,9 +200,13 @@ class Output:
             return
         most = 1 if size >= LARGE else MOST_QUEUED // 2
         with self._room:
-            while (len(self._queue) > most or self._said.full) and self._thread.is_alive():
-                self._ring()
-                self._room.wait(0.1)
+            self._held_back += 1
+            try:
+                while (len(self._queue) > most or self._said.full) and self._thread.is_alive():
+                    self._ring()
+                    self._room.wait(0.1)
+            finally:
+                self._held_back -= 1
 
     @staticmethod
     def _read(fd: int) -> bytes:
@@ -252,6 +257,8 @@ class Output:
 
     def _only_text(self) -> bool:
         queue = self._queue
+        if self._held_back:
+            return False
         return bool(queue) and bool(queue[-1][0]) and self._closing is None and len(queue) < MOST_QUEUED // 4
 
     def _send_all(self) -> None:

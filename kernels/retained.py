@@ -11,8 +11,10 @@ from typing import Any
 
 import zmq
 
-# Beyond it whoever writes is held back.
-MOST_BYTES = 32 << 20
+# Beyond it whoever writes is held back: with a gateway there, which confirms each megabyte; and without one.
+MOST_ON_THEIR_WAY, MOST_BYTES = 8 << 20, 32 << 20
+# For a gateway to take what is on its way when the kernel ends.
+LEAVE_S = 10
 SUBSCRIBED, GONE, CONFIRMED, RESUME = b"\x01", b"\x00", b"\x02", b"\x03"
 
 
@@ -32,7 +34,7 @@ class Retained:
 
     @property
     def full(self) -> bool:
-        return self._size > MOST_BYTES
+        return self._size > (MOST_ON_THEIR_WAY if self.listening else MOST_BYTES)
 
     @property
     def confirmed(self) -> bool:
@@ -73,4 +75,4 @@ class Retained:
             self._size -= self._kept.popleft()[2]
 
     def close(self) -> None:
-        self._socket.close(linger=500)
+        self._socket.close(linger=1000 * LEAVE_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import traceback
@@ -18,6 +19,14 @@ MOST_FRAMES = 60
 
 
 class Shell(ZMQInteractiveShell):
+    def init_history(self) -> None:
+        super().init_history()
+        self.history_manager.outputs = _Forgotten()
+
+    def _tee(self, channel: str) -> contextlib.AbstractContextManager[None]:
+        """IPython would keep all that is ever printed, in the kernel's memory; the gateway does, and bounded."""
+        return contextlib.nullcontext()
+
     def enable_gui(self, gui: Any = None) -> None:
         # ipykernel would ask its application for the kernel; `%matplotlib inline` comes by here.
         try:
@@ -59,6 +68,16 @@ class Shell(ZMQInteractiveShell):
         else:
             # A forked process has no socket, but the kernel reads what it writes.
             sys.stderr.write("\n".join(stb) + "\n")
+
+
+class _Forgotten(dict[int, list[Any]]):
+    """Stands where IPython would keep all outputs."""
+
+    def __missing__(self, _: int) -> list[Any]:
+        return []
+
+    def setdefault(self, _: int, default: Any = None) -> Any:
+        return default
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

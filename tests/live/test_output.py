@@ -76,6 +76,28 @@ def test_wide_lines_are_whole(session: Session) -> None:
     assert len(text(execution)) > 60 * 80_000
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "for n in range(150): print('x' * 1_000_000)",
+        "for n in range(60_000): print('x' * 2_500)",
+        "for n in range(150): display({'text/html': 'x' * 1_000_000}, raw=True)",
+        "for n in range(150): display({'text/html': 'x' * 1_000_000}, raw=True, display_id='same', update=n > 0)",
+    ],
+    ids=["wide lines", "lines", "displays", "updates"],
+)
+def test_what_was_said_takes_no_memory_in_the_kernel(session: Session, code: str) -> None:
+    """150 MB of it."""
+    session.value(f"""
+def resident(): return int(open('/proc/self/statm').read().split()[1]) * 4096 >> 20
+def say():
+    {code}
+before = resident()
+""")
+    assert session.run("say()", timeout_s=50)["status"] == "completed"
+    assert int(session.value("print(resident() - before)")) < 75
+
+
 def test_prints_are_merged(session: Session) -> None:
     execution = session.run("for n in range(1000): print(n)")
     assert len(execution["outputs"]) == 1
@@ -267,7 +289,7 @@ def test_late_output(session: Session) -> None:
     id_ = events[-1].data["id"]
     with session.follow(after=events[-1].id) as stream:
         session.touch("go")
-        late = stream.until_text("too late")
+        late = stream.until_text("too late\n")
     assert late.data["late_execution_id"] == id_
     assert "execution_id" not in late.data
     assert text(session.execution(id_)) == "in time\ntoo late\n"

@@ -267,7 +267,7 @@ def test_a_writer_far_ahead_is_held_back_and_nothing_is_lost(house: House, monke
 def test_one_text_larger_than_may_be_unheard_waits_for_the_gateway(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retained, "MOST_BYTES", 4 * module.LARGEST_TEXT)
+    monkeypatch.setattr(retained, "MOST_ON_THEIR_WAY", 4 * module.LARGEST_TEXT)
     house.output.start()
     writer = threading.Thread(target=house.stdout.write, args=("x" * (40 * module.LARGEST_TEXT),))
     writer.start()

@@ -87,11 +87,12 @@ def test_what_makes_no_sense_changes_nothing(said: Retained, socket: Silent, mes
 
 
 def test_it_is_full_until_it_is_heard(said: Retained, socket: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_BYTES", 100)
-    hear(said, socket, b"\x01", b"\x030")
+    monkeypatch.setattr(module, "MOST_ON_THEIR_WAY", 100)
+    monkeypatch.setattr(module, "MOST_BYTES", 1000)
+    said.send([bytes(60)])
     said.send([bytes(60)])
     assert not said.full
-    said.send([bytes(60)])
+    hear(said, socket, b"\x01", b"\x030")
     assert bool(said.full)
     assert not hear(said, socket, b"\x020")
     assert hear(said, socket, b"\x021")

@@ -13,6 +13,7 @@ ALL: tuple[Scenario, ...] = (
     starts.BURST_20,
     output.PRINT_200K,
     output.JUPYTER_PRINT_200K,
+    output.PRINT_WIDE_LINES,
     output.STOPPED_READER_1GB,
     memory.IDLE_PSS,
     ends.KILL_REASON,

@@ -13,24 +13,36 @@ from tests.bench.wire.sse import Event
 
 LINES = 200_000
 PRINT = f'for i in range({LINES}): print(f"{{i:06d}} " + "x" * 92)'
+WIDE, WIDTH = 40, 1_000_000
+PRINT_WIDE = f'for i in range({WIDE}): print(f"{{i:06d}} " + "x" * {WIDTH})'
 KILOBYTES = 1_000_000
 PRINT_1GB = f'for i in range({KILOBYTES}): print(f"{{i:07d}} " + "x" * 991)'
 
 
+PEERS = ("raw", "kernel_gateway", "jupyter_server", "jupyverse")
+
+
 def print_200k(lab: Lab, record: Record) -> None:
-    compare(lab, record, ["kernelgw", "raw", "kernel_gateway", "jupyter_server", "jupyverse"])
+    compare(lab, record, ["kernelgw", *PEERS], PRINT, lines(LINES, 92))
 
 
 def jupyter_print_200k(lab: Lab, record: Record) -> None:
-    compare(lab, record, ["kernelgw_jupyter", "raw", "jupyter_server", "kernel_gateway", "jupyverse"])
+    compare(lab, record, ["kernelgw_jupyter", *PEERS], PRINT, lines(LINES, 92))
 
 
-def compare(lab: Lab, record: Record, names: list[str]) -> None:
-    wanted = "".join(f"{number:06d} {'x' * 92}\n" for number in range(LINES))
+def print_wide(lab: Lab, record: Record) -> None:
+    compare(lab, record, ["kernelgw", *PEERS], PRINT_WIDE, lines(WIDE, WIDTH))
+
+
+def lines(count: int, width: int) -> str:
+    return "".join(f"{number:06d} {'x' * width}\n" for number in range(count))
+
+
+def compare(lab: Lab, record: Record, names: list[str], code: str, wanted: str) -> None:
     shares: dict[str, list[float]] = {}
     for system in lab.rounds(record, names, lab.pick(5, 1)):
         with record.attempt(system.name):
-            outcome, taken = timed_print(system)
+            outcome, taken = timed_print(system, code)
             shares.setdefault(system.name, []).append(100 * len(outcome.text) / len(wanted))
             if outcome.text != wanted:
                 if system.name.startswith("kernelgw"):
@@ -44,7 +56,7 @@ def compare(lab: Lab, record: Record, names: list[str]) -> None:
             record.notes[name] = f"{low if low == high else f'{low} to {high}'} % of the output arrived"
 
 
-def timed_print(system: System) -> tuple[Outcome, float]:
+def timed_print(system: System, code: str) -> tuple[Outcome, float]:
     """What came, and the seconds to the last of it."""
     session = system.open()
     last = 0.0
@@ -56,7 +68,7 @@ def timed_print(system: System) -> tuple[Outcome, float]:
     try:
         expect_result(session.run("1+1"), "2")
         start = time.perf_counter()
-        outcome = session.run(PRINT, on_text)
+        outcome = session.run(code, on_text)
         # Where the end of the execution was dropped too, waiting for it in vain is not the system's time.
         end = time.perf_counter() if outcome.finished or not last else last
     finally:
@@ -158,6 +170,15 @@ JUPYTER_PRINT_200K = Scenario(
     target=Target(limit=12.0),
     run=jupyter_print_200k,
     ours="kernelgw_jupyter",
+)
+
+PRINT_WIDE_LINES = Scenario(
+    name="print_wide",
+    title=f"{WIDE} printed lines of 1 MB each, live",
+    unit="MB/s",
+    better="higher",
+    target=Target(limit=12.0),
+    run=print_wide,
 )
 
 STOPPED_READER_1GB = Scenario(
