@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,9 @@ from tests.browser.relay import relay
 from . import proc
 from .client import House, Session
 from .conftest import MakeGateway
-from .gateway import MODULE, TOKEN
+from .gateway import TOKEN
 from .jupyter import Client, Message, attached
-from .lab import Lab, environment
+from .lab import Lab
 from .test_jupyter import COMM, OPEN, kernel_of
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
@@ -346,7 +344,7 @@ def test_below_a_path_of_another_server(house: House, chat: Session, new_lab: Ne
         assert {path.partition("?")[0].rpartition("/")[0][:9] for path in way.asked()} == {"/Gate/way"}
 
 
-# what is said
+# what is told to nobody
 
 
 def test_the_token_is_on_no_command_line_and_in_no_page(lab: Lab) -> None:
@@ -366,38 +364,3 @@ def test_the_token_is_on_no_command_line_and_in_no_page(lab: Lab) -> None:
     # Nor the key that Lab has in its place.
     assert not [page for page in pages if TOKEN in page or "kgw_" in page]
     assert "HOME=" in pages[-1]
-
-
-def said(home: Path, *arguments: str, token: str = TOKEN) -> str:
-    environ = environment(home, KERNELGW_TOKEN=token)
-    command = [*MODULE, "lab", "--no-browser", *arguments]
-    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50)
-    assert (result.returncode, result.stdout) == (1, "")
-    assert all(line.startswith("kernelgw: ") for line in result.stderr.splitlines()), result.stderr
-    return result.stderr
-
-
-def test_what_is_wrong_is_said_before_lab_starts(house: House, tmp_path: Path) -> None:
-    url = house.gateway.url
-    assert "The token is missing or wrong." in said(tmp_path, "--url", url, token="wrong")
-    assert "no-such-chat" in said(tmp_path, "no-such-chat", "--url", url)
-    assert "No gateway runs here." in said(tmp_path)
-    assert "does not answer" in said(tmp_path, "--url", "http://127.0.0.1:9")
-    assert "begins with http" in said(tmp_path, "--url", "gateway.example")
-    (tmp_path / "file").touch()
-    assert "--folder" in said(tmp_path, "--url", url, "--folder", str(tmp_path / "file"))
-
-
-def test_without_jupyterlab_it_says_what_to_install(tmp_path: Path) -> None:
-    site = Path(nbformat.__file__).parents[1]
-    (tmp_path / "site").mkdir()
-    for entry in site.iterdir():
-        if not entry.name.startswith("jupyterlab"):
-            (tmp_path / "site" / entry.name).symlink_to(entry)
-    ours = Path(__file__).parents[2]
-    environ = environment(tmp_path, PYTHONPATH=f"{tmp_path / 'site'}:{ours}")
-    # -S: the packages that are installed are not seen, but for those linked above.
-    command = [sys.executable, "-S", "-P", "-m", "kernelgw.cli", "lab"]
-    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50)
-    assert result.returncode == 1, result.stderr
-    assert 'pip install "kernelgw[lab]"' in result.stderr
