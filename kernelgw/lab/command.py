@@ -56,7 +56,8 @@ def _lab(arguments: argparse.Namespace) -> int:
         private = Path(open_.enter_context(tempfile.TemporaryDirectory(prefix="kernelgw-lab-")))
         server = open_.enter_context(serving(arguments, url, key, folder, private))
         _announce(server, arguments, private)
-        return 0 if server.process.wait() == 0 else FAILED
+        if status := server.process.wait():
+            raise GatewayProblem(0, "no_lab", f"JupyterLab ended with status {status}.")
     return 0
 
 

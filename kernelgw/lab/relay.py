@@ -27,8 +27,8 @@ MOST_WAITING, MOST_WAITING_BYTES = 2000, 32 << 20
 TOO_SLOW = (1013, "the gateway is away")
 # Not worth another try: the token does not hold, or there is no such kernel.
 REFUSED = frozenset({401, 403, 404})
-# The session has ended; the token does not hold any more.
-ENDED = frozenset({1000, 1008})
+# The session has ended.
+ENDED = 1000
 
 
 class Relay(BaseKernelWebsocketConnection):
@@ -90,7 +90,7 @@ class Relay(BaseKernelWebsocketConnection):
             return False, False
         heard = await self._talk(gateway)
         self.log.info("The gateway closed kernel %s with %s", self.kernel_id, gateway.close_code)
-        return heard, gateway.close_code in ENDED
+        return heard, gateway.close_code == ENDED
 
     async def _dial(self) -> WebSocketClientConnection:
         url = f"{socket_url(self.kernel_id)}?session_id={quote(self.session_id, safe='')}"

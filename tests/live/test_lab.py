@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from tests.browser.relay import relay
 from . import proc
 from .client import House, Session
 from .conftest import MakeGateway
-from .gateway import MODULE, TOKEN
+from .gateway import TOKEN
 from .jupyter import Client, Message, attached
-from .lab import Lab, environment
+from .lab import Lab
 from .test_jupyter import COMM, OPEN, kernel_of
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
@@ -225,6 +225,27 @@ def test_the_end_of_lab_is_nobody_else_s(house: House, new_lab: NewLab, chat: Se
         assert "z = x + 1" in sources(notebook(lab, chat.id))[1]
 
 
+def test_lab_can_be_ended_from_inside(house: House, new_lab: NewLab, chat: Session) -> None:
+    before = keys(house)
+    with new_lab() as lab:
+        assert lab.entry(chat.id) is not None
+        with lab.client() as client:
+            # As File, Shut Down does.
+            client.post("/api/shutdown").raise_for_status()
+        assert lab.process.wait(30) == 0, lab.output()
+    assert keys(house) == before
+    assert chat.value("print(x)") == "20\n"
+
+
+def test_when_lab_s_server_dies_it_is_said(house: House, new_lab: NewLab) -> None:
+    before = keys(house)
+    with new_lab() as lab:
+        os.kill(lab.server, signal.SIGKILL)
+        assert lab.process.wait(30) == 1
+        assert "kernelgw: JupyterLab ended with status -9." in lab.output()
+    assert keys(house) == before
+
+
 def test_a_chat_is_not_restarted_and_what_lab_began_is(house: House, lab: Lab, chat: Session) -> None:
     with lab.client() as client:
         assert lab.entry(chat.id) is not None
@@ -323,11 +344,13 @@ def test_below_a_path_of_another_server(house: House, chat: Session, new_lab: Ne
         assert {path.partition("?")[0].rpartition("/")[0][:9] for path in way.asked()} == {"/Gate/way"}
 
 
-# what is said
+# what is told to nobody
 
 
 def test_the_token_is_on_no_command_line_and_in_no_page(lab: Lab) -> None:
     assert "jupyterlab" in proc.command(lab.server)
+    assert "kgw_" in proc.environment(lab.server)
+    assert "kgw_" not in proc.command(lab.server)
     assert TOKEN not in proc.command(lab.server)
     assert TOKEN not in proc.command(lab.process.pid)
     assert TOKEN not in lab.output()
@@ -338,40 +361,6 @@ def test_the_token_is_on_no_command_line_and_in_no_page(lab: Lab) -> None:
         shell = next(pid for pid in proc.descendants(lab.server) if proc.parent(pid) == lab.server)
         pages.append(proc.environment(shell))
         client.delete(f"/api/terminals/{made}").raise_for_status()
-    assert not [page for page in pages if TOKEN in page]
+    # Nor the key that Lab has in its place.
+    assert not [page for page in pages if TOKEN in page or "kgw_" in page]
     assert "HOME=" in pages[-1]
-
-
-def said(home: Path, *arguments: str, token: str = TOKEN) -> str:
-    environ = environment(home, KERNELGW_TOKEN=token)
-    command = [*MODULE, "lab", "--no-browser", *arguments]
-    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50)
-    assert (result.returncode, result.stdout) == (1, "")
-    assert all(line.startswith("kernelgw: ") for line in result.stderr.splitlines()), result.stderr
-    return result.stderr
-
-
-def test_what_is_wrong_is_said_before_lab_starts(house: House, tmp_path: Path) -> None:
-    url = house.gateway.url
-    assert "The token is missing or wrong." in said(tmp_path, "--url", url, token="wrong")
-    assert "no-such-chat" in said(tmp_path, "no-such-chat", "--url", url)
-    assert "No gateway runs here." in said(tmp_path)
-    assert "does not answer" in said(tmp_path, "--url", "http://127.0.0.1:9")
-    assert "begins with http" in said(tmp_path, "--url", "gateway.example")
-    (tmp_path / "file").touch()
-    assert "--folder" in said(tmp_path, "--url", url, "--folder", str(tmp_path / "file"))
-
-
-def test_without_jupyterlab_it_says_what_to_install(tmp_path: Path) -> None:
-    site = Path(nbformat.__file__).parents[1]
-    (tmp_path / "site").mkdir()
-    for entry in site.iterdir():
-        if not entry.name.startswith("jupyterlab"):
-            (tmp_path / "site" / entry.name).symlink_to(entry)
-    ours = Path(__file__).parents[2]
-    environ = environment(tmp_path, PYTHONPATH=f"{tmp_path / 'site'}:{ours}")
-    # -S: the packages that are installed are not seen, but for those linked above.
-    command = [sys.executable, "-S", "-P", "-m", "kernelgw.cli", "lab"]
-    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50)
-    assert result.returncode == 1, result.stderr
-    assert 'pip install "kernelgw[lab]"' in result.stderr
