@@ -40,7 +40,11 @@ MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 400
 
 # What a package that we depend on is there for, besides itself.
-COMES_WITH = {"fastapi": {"anyio", "pydantic", "starlette"}, "ipykernel": {"jupyter_client", "tornado"}}
+COMES_WITH = {
+    "fastapi": {"anyio", "pydantic", "starlette"},
+    "ipykernel": {"jupyter_client", "tornado"},
+    "debugpy": {"pydevd", "_pydevd_bundle"},
+}
 
 
 def sources(package: str) -> list[Path]:
