@@ -20,6 +20,7 @@
     ├── ExecutionNotFound     404
     ├── ArtifactNotFound      404
     ├── NotWaitingForInput    409
+    ├── PausedInDebugger      409  a developer holds the session's kernel
     ├── QueueFull             429  too many executions wait in this session
     ├── NetworkNotAllowed     403  the operator does not let sessions have this much network
     ├── HouseFull             503  no room for another session now; Retry-After says when to ask again
@@ -172,6 +173,12 @@ class NotWaitingForInput(GatewayError):
     code = "not_waiting_for_input"
     status = 409
     hint = 'Wait for the input.requested event; run with "stdin": true.'
+
+
+class PausedInDebugger(GatewayError):
+    code = "paused_in_debugger"
+    status = 409
+    hint = "Let it go on, or leave the debugger, there; POST …/interrupt stops what it holds, POST …/restart too."
 
 
 class QueueFull(GatewayError):

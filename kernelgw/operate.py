@@ -72,7 +72,7 @@ def _table(head: tuple[str, ...], body: list[tuple[str, ...]]) -> None:
 def _row(session: Mapping[str, Any]) -> tuple[str, ...]:
     limit = f"{session['limits']['memory_bytes'] >> 20} MiB"
     idle = "" if session["running"] else _age(session["idle_s"])
-    state = session["state"]
+    state = f"{session['state']}, paused" if session.get("paused") else session["state"]
     return session["id"], state, idle, str(session["executions"]), limit, session["reason"] or ""
 
 

@@ -49,6 +49,14 @@ class Settings:
     idle_timeout_s: float = _option(3600.0, "a session idle for longer loses its kernel, not its files; 0 for never")
     timeout_s: float = _option(600.0, "deadline of an execution that names none; 0 for none")
     grace_s: float = _option(5.0, "between a deadline's interrupt and the kill")
+    pause_s: float = _option(
+        1800.0,
+        "how long a debugger may hold an execution, whose deadline waits meanwhile; then it goes on",
+        least=1,
+    )
+    debugger_grace_s: float = _option(
+        10.0, "after the last client that debugs has gone, until what it holds goes on without it"
+    )
     start: str = _option("fork", "how kernels start: fork (in milliseconds), or exec (own address layout, a second)")
     memory_bytes: int = _option(
         4 << 30, "memory of a session, all its processes and temporary files together", least=128 << 20

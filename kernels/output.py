@@ -54,6 +54,13 @@ LOOKS, LOOK_EVERY_S = 32, 200e-6
 Header = dict[str, Any]
 
 
+class _Thread(threading.Thread):
+    """A debugger that holds all threads leaves this one alone: by it the client hears that they are held."""
+
+    pydev_do_not_trace = True
+    is_pydev_daemon_thread = True
+
+
 class Output:
     """The iopub socket of a kernel as everybody else sees it: `send_multipart` and text by stream name."""
 
@@ -75,7 +82,7 @@ class Output:
         self._line_until = 0.0
         self._in_vain = 0
         self._look_at = 0.0
-        self._thread = threading.Thread(target=self._run, name="Output", daemon=True)
+        self._thread = _Thread(target=self._run, name="Output", daemon=True)
         self.parent: Header = {}
         self._advice = Advice.of(os.environ)
         self.thread = self._thread

@@ -26,6 +26,8 @@ class Attached:
     def __init__(self, session_id: str, v1: bool, buffers: bool = True) -> None:
         self.session_id = session_id
         self.names: OrderedDict[str, None] = OrderedDict({session_id: None})
+        # Jupyter's own server leaves connections open of which it has lost sight; nobody ever says anything by them.
+        self.spoke = False
         self.closing: tuple[int, str] | None = None
         self.missed: Iterator[Told] = iter(())
         self._v1 = v1
@@ -37,6 +39,7 @@ class Attached:
 
     def goes_by(self, name: str) -> None:
         """It asks under this name, so answers to it are for this client."""
+        self.spoke = True
         self.names[name] = None
         self.names.move_to_end(name)
         while len(self.names) > MOST_NAMES:

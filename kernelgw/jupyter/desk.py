@@ -27,7 +27,9 @@ PASSED_ON = MappingProxyType({"shell": SHELL, "control": CONTROL})
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # What is kept of a header: it is said again as the parent of whatever comes of it.
 HEADER = ("msg_id", "msg_type", "session", "username", "date", "version")
-LONGEST_USERNAME = 256
+LONGEST_USERNAME = LONGEST_NAME = 256
+# All together, in characters.
+LONGEST_EXPRESSIONS = 64 << 10
 
 
 class Desk:
@@ -63,6 +65,8 @@ class Desk:
         try:
             if session.kernel is None:
                 self._house.wake(session)
+            if incoming.msg_type == "debug_request":
+                self._debugs(incoming)
             if (incoming.channel, incoming.msg_type) == ("shell", "kernel_info_request"):
                 self._room.ask_about(incoming.header["msg_id"], incoming.parts)
             else:
@@ -75,6 +79,12 @@ class Desk:
         if session.kernel is not None:
             # A kernel that does not read: then its clients are not read either.
             await session.kernel.client.room(incoming.channel)
+
+    def _debugs(self, incoming: Incoming) -> None:
+        name = str(incoming.header.get("session", ""))
+        username = str(incoming.header.get("username", ""))[:LONGEST_USERNAME]
+        if len(name) <= LONGEST_NAME:
+            self._room.session.debugging.asked(name, username, str(incoming.content.get("command")))
 
     # cells
 
@@ -136,11 +146,22 @@ def _order(incoming: Incoming) -> tuple[Order, str, bool]:
         "jupyter",
         str(incoming.header.get("username", ""))[:LONGEST_USERNAME],
         {name: value for name in HEADER if isinstance(value := incoming.header.get(name), str)},
+        expressions=_expressions(content),
         stops=content.get("stop_on_error", True) is True,
         silent=content.get("silent") is True,
         request=tuple(_request(incoming, content)),
     )
     return order, code, content.get("allow_stdin", True) is True
+
+
+def _expressions(content: dict[str, Any]) -> dict[str, str]:
+    """They are run as the cell is, so they are told as it is. Raises BadRequest."""
+    given = content.get("user_expressions") or {}
+    if not isinstance(given, dict) or not all(isinstance(each, str) for each in given.values()):
+        raise BadRequest("user_expressions are texts by name.")
+    if sum(len(name) + len(each) for name, each in given.items()) > LONGEST_EXPRESSIONS:
+        raise BadRequest(f"user_expressions may have {LONGEST_EXPRESSIONS >> 10} KiB together.")
+    return given
 
 
 def _request(incoming: Incoming, content: dict[str, Any]) -> Parts:

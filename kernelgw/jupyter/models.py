@@ -93,7 +93,7 @@ def spec(name: str, title: str) -> dict[str, Any]:
         "language": "python",
         "interrupt_mode": "message",
         "env": {},
-        "metadata": {},
+        "metadata": {"debugger": True},
     }
     return {"name": name, "spec": described, "resources": {}}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -40,12 +40,33 @@ SUBSHELLS = "kernel subshells"
 
 
 @dataclass(slots=True)
+class Late:
+    """Who came while a cell ran, and may have come after the kernel has said that it is over."""
+
+    client: Attached
+    reply: bool
+    idle: bool = True
+
+
+@dataclass(slots=True)
 class Owed:
-    """What is still to be said of an execution, by the kernel or in its place."""
+    """What is still to be said of an execution, by the kernel or in its place: to all, and to those who came late."""
 
     execution: Execution
-    reply: bool = True
-    idle: bool = True
+    reply: bool
+    idle: bool
+    late: list[Late] = field(default_factory=list)
+
+    def said(self, message: Message) -> None:
+        """By the kernel, to all who are here."""
+        if message.msg_type == "execute_reply":
+            self.reply = False
+            for late in self.late:
+                late.reply = False
+        elif message.msg_type == "status" and message.content.get("execution_state") == "idle":
+            self.idle = False
+            for late in self.late:
+                late.idle = False
 
 
 class Room:
@@ -75,18 +96,31 @@ class Room:
             self.session.watch(self)
         self.clients.append(client)
         self.heard(client)
+        if (current := self.session.current) is not None:
+            owed = self._owed.get(current.id) or self._owe(Owed(current, reply=False, idle=False))
+            owed.late.append(Late(client, own(current, client.session_id)))
 
     def leave(self, client: Attached) -> None:
         if client not in self.clients:
             return
         self.clients.remove(client)
+        for owed in self._owed.values():
+            owed.late = [each for each in owed.late if each.client is not client]
+        self._say_who_debugs()
         if not self.clients:
             self._left = self.session.log.last
             self._held.clear()
             self.session.watch(None)
 
+    def _say_who_debugs(self) -> None:
+        debugging = self.session.debugging
+        if debugging.clients:
+            here = {name for client in self.clients if client.spoke for name in client.names}
+            debugging.attended(not here.isdisjoint(debugging.clients))
+
     def heard(self, client: Attached) -> None:
         """It is alive, so what was said until now has reached it."""
+        self._say_who_debugs()
         self._heard[client.session_id] = self.session.log.last
         self._heard.move_to_end(client.session_id)
         while len(self._heard) > MOST_REMEMBERED:
@@ -149,6 +183,8 @@ class Room:
         parent = _sound(message)
         if parent is None:
             return
+        if channel == "control" and message.msg_type == "debug_reply":
+            self.session.debugging.on_reply(message)
         if channel == "control" and message.parent_id in self._by_control:
             channel = "shell"
         owed = self._owed.get(message.parent_id)
@@ -159,15 +195,18 @@ class Room:
         if channel == "iopub":
             if message.msg_type.endswith(("_reply", "_request")):
                 return
-            if owed is not None and message.msg_type == "status" and message.content.get("execution_state") == "idle":
-                owed.idle = False
+            if owed is not None:
+                owed.said(message)
             self.tell(channel, parts)
             return
-        if owed is not None and message.msg_type == "execute_reply":
-            owed.reply = False
+        if owed is not None:
+            owed.said(message)
         # Of a cell that an earlier gateway was asked for, only the execution knows by whom.
         execution = self.session.executions.get(message.parent_id)
         order = execution.order if execution is not None else None
+        if message.msg_type == "input_request" and (order is None or execution is not self.session.current):
+            # Code can name any parent. Who did not ask for what runs now is asked nothing by it.
+            return
         asker = order.asker if order is not None else parent.get("session")
         self.tell(channel, parts, str(asker))
 
@@ -221,26 +260,37 @@ class Room:
 
     def owe(self, execution: Execution) -> None:
         """Whoever asked for it is told how it ended, also when the kernel does not say so."""
-        self._owed[execution.id] = Owed(execution)
-        task = asyncio.create_task(self._see_off(execution))
+        self._owe(Owed(execution, reply=True, idle=True))
+
+    def _owe(self, owed: Owed) -> Owed:
+        self._owed[owed.execution.id] = owed
+        task = asyncio.create_task(self._see_off(owed))
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)
+        return owed
 
-    async def _see_off(self, execution: Execution) -> None:
+    async def _see_off(self, owed: Owed) -> None:
+        execution = owed.execution
         try:
             await execution.done()
         except GatewayStopping:
             return
-        owed = self._owed.pop(execution.id)
+        del self._owed[execution.id]
         parent = header(execution)
+        answer = message("execute_reply", reply(execution.summary()), parent)
         if owed.reply:
             asker = execution.order.asker if execution.order is not None else ""
             if owed.idle and execution.error is not None and execution.error["name"] != "NotRun":
                 error = {name: value for name, value in reply(execution.summary()).items() if name in ERROR}
                 self.tell("iopub", message("error", error, parent))
-            self.tell("shell", message("execute_reply", reply(execution.summary()), parent), asker)
+            self.tell("shell", answer, asker)
         if owed.idle:
             self.tell("iopub", status("idle", parent))
+        for late in owed.late:
+            if late.reply and not owed.reply:
+                late.client.tell("shell", answer)
+            if late.idle and not owed.idle:
+                late.client.tell("iopub", status("idle", parent))
 
 
 ERROR = ("ename", "evalue", "traceback")

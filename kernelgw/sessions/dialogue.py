@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import NotWaitingForInput
 from ..events import translate
@@ -18,6 +18,9 @@ from .artifacts import Artifacts
 from .execution import Execution, Status
 from .hints import ended_for_memory
 from .recorder import Recorder
+
+if TYPE_CHECKING:
+    from .debugging import Debugging
 
 # Code can spoil the reply or `idle` of its own cell. After one of them the other is owed, once nothing more has come
 # for this long: a flood of output comes before its `idle`, and takes its time.
@@ -38,6 +41,7 @@ class Dialogue:
     ) -> None:
         self.current: Execution | None = None
         self.kernel: Kernel | None = None
+        self.debugging: Debugging | None = None
         self._log = log
         self._recorder = recorder
         self._executions = executions
@@ -76,6 +80,8 @@ class Dialogue:
             self._asked(execution, message)
         elif kind == "files_changed":
             self._changed(execution, message)
+        elif kind == "debug_event" and self.debugging is not None:
+            self.debugging.on_event(message)
         else:
             self._recorder.message(execution, message)
 

@@ -46,6 +46,8 @@ class Order:
     header: dict[str, Any]
     stops: bool = False
     silent: bool = False
+    # What they want to know of the variables after it: code too, run by the kernel as a part of the cell.
+    expressions: dict[str, str] = field(default_factory=dict)
     # Their message, until it is sent to the kernel as it is.
     request: tuple[bytes, ...] = ()
 
@@ -54,7 +56,8 @@ class Order:
         return str(self.header.get("session", ""))
 
     def as_json(self) -> dict[str, Any]:
-        return {"by": self.by, "username": self.username}
+        asked = {"user_expressions": self.expressions} if self.expressions else {}
+        return {"by": self.by, "username": self.username, **asked}
 
     def sent(self) -> Order:
         """What of it is kept."""
@@ -87,6 +90,8 @@ class Execution:
     stopping: Status | None = None
     timer: asyncio.TimerHandle | None = None
     straggler: asyncio.TimerHandle | None = None
+    # By a debugger, all its stops together; it does not count towards the deadline.
+    held_s: float = 0.0
     # How it ended, while what it made is still being kept.
     ended: Status | None = None
     # Files of the workspace that it made, changed or deleted, as the kernel told; None until it has.

@@ -85,6 +85,7 @@ def _has(execution: Execution, text: str) -> bool:
 def texts(execution: Mapping[str, Any]) -> Iterator[str]:
     """All that a search looks through, of an execution object."""
     yield execution["code"]
+    yield from execution.get("user_expressions", {}).values()
     if error := execution["error"]:
         yield f"{error.get('name')}: {error.get('value')}"
     for output in execution["outputs"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,10 @@ def heading(session: Session) -> list[Note]:
         found.append({"workspace": session.workspace.as_note()})
     if session.kernel is not None:
         found.append({"kernel": session.kernel.as_note(), "generation": session.generation})
-    if session.current is not None:
+    if session.debugging.clients:
+        pause = session.debugging.pause
+        found.append({**debugging(session.debugging.clients), "paused": pause.as_json() if pause is not None else None})
+    if session.current is not None and not session.current.finished:
         found.append(running(session.current))
         found += [changed(session.current)] if session.current.changed is not None else []
         found += [ended(session.current)] if session.current.ended is not None else []
@@ -38,6 +42,7 @@ def queued(execution: Execution) -> Note:
 def running(execution: Execution) -> Note:
     """Stands at the beginning of a file whose forerunners may be gone."""
     began = {"started_at": execution.summary()["started_at"], "first_seq": execution.first_seq}
+    began |= {"held_s": execution.held_s}
     return {"running": {**_asked(execution), **began, "execution_count": execution.execution_count}}
 
 
@@ -68,6 +73,16 @@ def ended(execution: Execution) -> Note:
     facts: dict[str, Any] = {"status": execution.ended, "error": execution.error, "state_lost": execution.state_lost}
     facts |= {"execution_count": execution.execution_count, "duration_s": execution.duration()}
     return {"ended": execution.id, **facts}
+
+
+def held(execution: Execution) -> Note:
+    """By a debugger, all its stops together."""
+    return {"held": execution.id, "held_s": execution.held_s}
+
+
+def debugging(clients: Mapping[str, str]) -> Note:
+    """Who is at the debugger: what they go by, and their users' names."""
+    return {"debugging": dict(clients)}
 
 
 def answered(execution: Execution) -> Note:

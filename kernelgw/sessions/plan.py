@@ -23,6 +23,8 @@ class Plan:
     idle_timeout_s: float = 0.0
     timeout_s: float = 0.0
     grace_s: float = 5.0
+    pause_s: float = 1800.0
+    debugger_grace_s: float = 10.0
     output_bytes: int = 64 << 20
     log_bytes: int = 64 << 20
     artifacts: Allowance = field(default_factory=Allowance)

@@ -186,6 +186,8 @@ class Registry:
             idle_timeout_s=settings.idle_timeout_s if idle is None else float(idle),
             timeout_s=settings.timeout_s,
             grace_s=settings.grace_s,
+            pause_s=settings.pause_s,
+            debugger_grace_s=settings.debugger_grace_s,
             output_bytes=output_bytes,
             log_bytes=settings.log_bytes,
             artifacts=Allowance.of(settings),

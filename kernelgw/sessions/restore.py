@@ -44,6 +44,8 @@ class Restored:
         self.queue: deque[Execution] = deque()
         self.kernel: dict[str, Any] | None = None
         self.workspace: dict[str, Any] | None = None
+        self.debugging: dict[str, str] = {}
+        self.paused: dict[str, Any] | None = None
         self._lost_told = 0
         self._last = 0
         self._session_id = session_id
@@ -60,6 +62,9 @@ class Restored:
         for item in self._log.journal.load(skipped=OUTPUTS):
             self.take(item)
         self._log.restored()
+        self._artifacts.sweep()
+        for execution in filter(None, (*self.queue, self.current)):
+            self._artifacts.watch(execution, restored=True)
         self._last = self._log.last
         self._history.forgotten |= self._log.first > 1
 
@@ -112,6 +117,7 @@ class Restored:
                 self._begin(execution, note["running"]["started_at"], note["running"]["first_seq"])
                 execution.execution_count = note["running"]["execution_count"]
                 execution.entered = execution.execution_count is not None
+                execution.held_s = note["running"].get("held_s", 0.0)
         elif self.current is not None and self.current.id in note.values():
             self._note_of_current(self.current, note)
         elif "kernel" in note:
@@ -121,6 +127,8 @@ class Restored:
             self.workspace = note["workspace"]
         elif "artifact" in note:
             self._artifacts.known(note["artifact"])
+        elif "debugging" in note:
+            self.debugging, self.paused = note["debugging"], note.get("paused", self.paused)
 
     @staticmethod
     def _note_of_current(execution: Execution, note: notes.Note) -> None:
@@ -132,6 +140,8 @@ class Restored:
             execution.reply = note["reply"]
         elif "idle" in note:
             execution.idle = True
+        elif "held" in note:
+            execution.held_s = note["held_s"]
         elif "answered" in note:
             execution.waiting_for_input = False
         elif "changed" in note:
@@ -160,13 +170,16 @@ class Restored:
     def _event(self, event: Event) -> None:
         data = event.data
         execution = self.whose(event)
-        if event.type == "session.state":
+        if event.type == "session.state" and "paused" in data:
+            self.paused = data["paused"]
+        elif event.type == "session.state":
             # Of an execution: that it begins without what earlier ones had left.
             self._lost_told = event.seq if event.execution_id else 0
             if event.execution_id is None:
                 self.state, self.reason = State(data["state"]), data.get("reason")
                 if self.state is State.DEAD:
-                    self.kernel = None
+                    self.kernel = self.paused = None
+                    self.debugging = {}
         elif event.type == "execution.started" and execution is not None:
             self._begin(execution, data["started_at"], self._lost_told or event.seq)
         elif event.type == "execution.completed" and execution is not None:

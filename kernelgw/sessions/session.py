@@ -21,6 +21,7 @@ from ..sandbox.workspaces import Workspace
 from . import notes
 from .artifacts import Artifacts
 from .deadline import Deadline
+from .debugging import Debugging
 from .dialogue import Dialogue
 from .ending import Ending
 from .execution import Execution, Order, Status
@@ -63,7 +64,8 @@ class Session:
         self.dialogue = Dialogue(self.log, self._recorder, self.executions, self._over, self.artifacts)
         self._inbox = Inbox(self.dialogue, self.artifacts)
         self._ending = Ending(self.log, self.artifacts, self._complete)
-        self._deadline = Deadline(plan.grace_s, self._too_long, self._overdue)
+        self._deadline = Deadline(self.log, self.dialogue, plan.grace_s)
+        self.debugging = Debugging(self.log, self.dialogue, self._deadline, plan, lambda: self.state)
         self._watcher: Watcher | None = None
         self._lost: str | None = None
         self._closing = False
@@ -82,14 +84,12 @@ class Session:
         on, and of the workspace. Then either `attach` or `detached` has to follow, and `resume`."""
         found = Restored(self.id, self.log, self._history, self._recorder, self.artifacts, self.plan.output_bytes)
         found.replay()
-        self.artifacts.sweep()
         self.state, self.reason, self.generation = found.state, found.reason, found.generation
         self.created_at = found.created_at
         self.dialogue.current = found.current
+        self.debugging.restore(found.debugging, found.paused)
         for execution in found.queue:
             self._queue.add(execution)
-        for execution in filter(None, (*found.queue, found.current)):
-            self.artifacts.watch(execution, restored=True)
         if self.state is State.DEAD:
             self._lost = self.reason
         return (found.kernel if self.state in (State.IDLE, State.BUSY) else None), found.workspace
@@ -101,14 +101,13 @@ class Session:
         if kernel.exit is not None:
             self._kernel_exited(kernel.exit)
             return
-        if (execution := self.dialogue.current) is None:
-            return
-        if execution.ended is not None:
+        if (execution := self.dialogue.current) is not None and execution.ended is not None:
             self._over(execution, execution.ended)
-        else:
+        elif execution is not None:
             # It may never have got there; it is not run twice.
             self.dialogue.ask(execution)
             self._deadline.watch(execution)
+        self.debugging.resume()
 
     def detached(self, exit_: Exit) -> None:
         """Its kernel did not outlive the gateway, if it had one."""
@@ -141,11 +140,13 @@ class Session:
         stdin: bool = False,
         order: Order | None = None,
     ) -> Execution:
-        """Queues a cell; it starts now if nothing is before it. Raises QueueFull, SessionNotFound.
+        """Queues a cell; it starts now if nothing is before it. Raises QueueFull, SessionNotFound, PausedInDebugger.
 
         `order`: when another door asks, with an id that is new here."""
         if self._closing:
             raise SessionNotFound(f"The session {self.id!r} is being ended.")
+        if order is None:
+            self.debugging.check()
         self._queue.check_room()
         limit = self.plan.timeout_s if timeout_s is None else timeout_s
         outputs = Outputs(self.plan.output_bytes)
@@ -164,13 +165,12 @@ class Session:
     def interrupt(self) -> None:
         """Stops the running cell and drops those that wait, as people mean by stop. No effect when idle."""
         self._queue.cancel(Status.INTERRUPTED, "Interrupted before it started.")
-        if self.dialogue.current is not None:
-            self._stop_current(Status.INTERRUPTED)
+        self._stop_current()
 
     def stop(self, execution: Execution) -> None:
         """Stops one execution, wherever it is: its caller has gone and wanted that."""
         if execution is self.dialogue.current:
-            self._stop_current(Status.INTERRUPTED)
+            self._stop_current()
         else:
             self._queue.drop(execution, Status.INTERRUPTED, "Its caller left before it started.")
 
@@ -216,6 +216,7 @@ class Session:
     async def end(self) -> None:
         """The end of the session; returns when nothing of its kernel is left."""
         self._closing = True
+        self.debugging.close()
         self._queue.cancel(Status.KILLED, "The session was ended.")
         if self._starting is not None:
             self._starting.cancel()
@@ -231,6 +232,7 @@ class Session:
     async def leave(self, keep: bool = False) -> None:
         """The end of the gateway; the session stays as it is for the next one, and with `keep` its kernel too."""
         self._closing = True
+        self.debugging.close()
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
@@ -253,7 +255,8 @@ class Session:
 
     @property
     def quiet(self) -> bool:
-        return self.dialogue.current is None and not self._queue and self._starting is None
+        idle = self.dialogue.current is None and not self._queue and self._starting is None
+        return idle and self.debugging.pause is None
 
     @property
     def waiting(self) -> Queue:
@@ -305,6 +308,7 @@ class Session:
 
     def _kernel_exited(self, exit_: Exit) -> None:
         kernel, self.dialogue.kernel = self.kernel, None
+        self.debugging.forget()
         if kernel is not None:
             kernel.client.listener = None
         self._lost = exit_.reason
@@ -345,6 +349,7 @@ class Session:
         self._become(State.BUSY)
         self.log.append("execution.started", execution.as_begun(), execution.id, len(execution.code))
         self._deadline.watch(execution)
+        self.debugging.begun()
         # What the kernel may begin has to be known to whoever comes after us.
         self.log.flush()
         try:
@@ -353,23 +358,12 @@ class Session:
             execution.error = {"name": "NotSent", "value": f"The code cannot be sent: {error}", "traceback": []}
             self._complete(execution, Status.FAILED)
 
-    def _overdue(self, execution: Execution) -> None:
-        if self.dialogue.current is execution and execution.ended is None and self.kernel is not None:
-            self.kernel.end("deadline")
-
-    def _too_long(self, execution: Execution) -> None:
-        if self.dialogue.current is execution:
-            self._stop_current(Status.TIMED_OUT)
-
-    def _stop_current(self, why: Status) -> None:
-        execution = self.dialogue.current
-        if execution is None or self.kernel is None or execution.ended is not None:
-            return
-        execution.stopping = why
-        self.log.note(notes.stopping(execution))
-        # Before the kernel has entered the cell it ignores interrupts; `execute_input` says that it has.
-        if execution.entered:
-            self.kernel.interrupt()
+    def _stop_current(self) -> None:
+        if self.dialogue.current is not None:
+            self._deadline.stop(Status.INTERRUPTED)
+            self.debugging.over()
+        elif self.debugging.pause is not None:
+            self.debugging.let_go()
 
     def _over(self, execution: Execution, status: Status) -> None:
         self._ending.begin(execution, status, self.kernel)
@@ -378,18 +372,21 @@ class Session:
         """Exactly once for each execution, and the last event that it has."""
         if execution.finished:
             return
+        if was_current := self.dialogue.current is execution:
+            self.debugging.over()
         execution.finish(status)
         self.touch()
-        if was_current := self.dialogue.current is execution:
-            self.dialogue.current = None
-            if self.state is State.BUSY:
-                self._become(State.IDLE)
-        if was_current and status is not Status.COMPLETED:
-            self._queue.skip(execution)
+        if was_current and self.state is State.BUSY:
+            self._become(State.IDLE)
         self._history.completed(execution)
         event = self.log.append("execution.completed", execution.summary(), execution.id, execution.summary_size)
         execution.last_seq = event.seq
         self.log.flush()
+        if was_current and status is not Status.COMPLETED:
+            self._queue.skip(execution)
+        if was_current:
+            # Not before: the next may begin then.
+            self.dialogue.current = None
         self._pump()
 
     def _become(self, state: State, reason: str | None = None) -> None:

@@ -9,11 +9,12 @@ from .session import Session
 
 
 def view(session: Session) -> dict[str, Any]:
-    kernel = session.kernel
+    kernel, pause = session.kernel, session.debugging.pause
     return {
         "id": session.id,
         "state": session.state.value,
-        "reason": session.reason,
+        "reason": pause.reason if pause is not None else session.reason,
+        "paused": pause.as_json() if pause is not None else None,
         "language": session.plan.language,
         "environment": session.plan.environment,
         "created_at": session.created_at.isoformat(),

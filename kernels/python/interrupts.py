@@ -7,19 +7,23 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from .debugging import Spared
+
 Handler = Callable[[Any, Any, Any], Any]
 
 
-class Interrupts:
+class Interrupts(Spared):
     """ipykernel ignores one that comes between a request's `busy` and its handler, and is stopped by one that comes
     a moment later; whoever has seen `busy` may well send it then."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._early = False
 
     def expect(self) -> None:
         """A request is begun; one that comes from now on is kept for its handler."""
         self._early = False
+        self.begin()
         signal.signal(signal.SIGINT, self._keep)
 
     def _keep(self, *_: Any) -> None:
@@ -30,7 +34,7 @@ class Interrupts:
 
         async def handle(stream: Any, ident: Any, parent: Any) -> None:
             try:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
+                signal.signal(signal.SIGINT, self.around(signal.default_int_handler))
                 if self._early:
                     raise KeyboardInterrupt
                 result = handler(stream, ident, parent)
@@ -41,5 +45,6 @@ class Interrupts:
                 interrupted(stream, ident, parent)
             finally:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
+                self.over()
 
         return handle

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from ipykernel.ipkernel import IPythonKernel
@@ -26,6 +26,7 @@ from ..changes import Changes
 from ..chassis import Chassis
 from ..linux import set_process_name
 from ..packing import pack
+from .debugging import Debugger
 from .history import newest
 from .interrupts import Interrupts
 from .shell import Shell
@@ -65,6 +66,7 @@ class PythonKernel(IPythonKernel):
     # The sleep and the two flushes per cell that it follows were there to let output overtake the reply.
     _execute_sleep = 0.0
     shell_class = Shell
+    debugger_class = Debugger
     chassis: Chassis | None = None
     changes: Changes | None = None
 
@@ -75,9 +77,9 @@ class PythonKernel(IPythonKernel):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(shell_channel_thread=_NoSubshells(), **kwargs)
         self.shell_handlers["claim_request"] = self.claim_request
-        self._interrupts = Interrupts()
+        self.interrupts = Interrupts()
         for name, handler in self.shell_handlers.items():
-            self.shell_handlers[name] = self._interrupts.hit(handler, self._answer_interrupted)
+            self.shell_handlers[name] = self.interrupts.hit(handler, self._answer_interrupted)
         self._begun: deque[str] = deque(maxlen=FEW)
 
     async def claim_request(self, stream: Any, ident: Any, parent: Any) -> None:
@@ -123,6 +125,13 @@ class PythonKernel(IPythonKernel):
         reply = {"status": "error", **error, "execution_count": count, "user_expressions": {}, "payload": []}
         self.session.send(stream, "execute_reply", reply, parent, ident=ident)
 
+    @contextlib.contextmanager
+    def _cancel_on_sigint(self, future: Any) -> Iterator[None]:
+        with super()._cancel_on_sigint(future):
+            if callable(handler := signal.getsignal(signal.SIGINT)):
+                signal.signal(signal.SIGINT, self.interrupts.around(handler, awaits=True))
+            yield
+
     def pre_handler_hook(self) -> None:
         """Handlers let interrupts in by themselves: one that came before would end the kernel's loop."""
 
@@ -145,7 +154,7 @@ class PythonKernel(IPythonKernel):
     def _publish_status(self, status: str, channel: str, parent: Any = None) -> None:
         if status == "busy" and channel == "shell":
             self.session.replied = False
-            self._interrupts.expect()
+            self.interrupts.expect()
         if status == "idle" and channel == "shell" and self.chassis is not None:
             self.chassis.end_of_request()
             self._tell_changes()
@@ -184,11 +193,7 @@ def build() -> PythonKernel:
 
 
 def _breakpoint(*_: Any, **__: Any) -> Any:
-    """debugpy's hook does nothing unless a debugger is attached; without one, ask in the chat."""
-    if PythonKernel.instance().debugger.is_started:
-        import debugpy
-
-        return debugpy.breakpoint()
+    """debugpy's hook does nothing unless a debugger is attached, which brings it; without one, ask in the chat."""
     return debugger.set_trace(sys._getframe().f_back)
 
 

@@ -13,6 +13,8 @@ from ipykernel import eventloops
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.error import UsageError
 
+from .debugging import is_debugger
+
 CHILD_GRACE_S = 2.0
 # Each frame costs some milliseconds to describe, and a recursion error has a thousand.
 MOST_FRAMES = 60
@@ -59,7 +61,7 @@ class Shell(ZMQInteractiveShell):
             self._showtraceback(kind, value, lines)
             return
         if kind is not None and tb is not None:
-            exc_tuple = (kind, value, _shortened(tb))
+            exc_tuple = (kind, value, _shortened(_unhandled(tb)))
         super().showtraceback(exc_tuple, *args, **kwargs)
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
@@ -101,6 +103,17 @@ def _from_cell(tb: TracebackType | None) -> TracebackType | None:
     """Without the frames in which IPython runs the cell."""
     while tb is not None and "/IPython/" in tb.tb_frame.f_code.co_filename:
         tb = tb.tb_next
+    return tb
+
+
+def _unhandled(tb: TracebackType) -> TracebackType:
+    """Without what handled the signal that ended it."""
+    entry = tb
+    while entry.tb_next is not None:
+        if is_debugger(entry.tb_next.tb_frame):
+            entry.tb_next = None
+        else:
+            entry = entry.tb_next
     return tb
 
 

@@ -209,6 +209,36 @@ def test_cells_of_both_are_run_one_after_another(house: House, chat: Session, la
     assert text(lab.ended(second)[0]) == "['lab', 'bot', 'lab again']"
 
 
+def test_what_lab_wants_to_know_of_the_variables_is_written_down_too(chat: Session, lab: Client) -> None:
+    """It is code that runs, as the cell is."""
+    asked = {"sum": "x + 22", "call": "globals().update(x=0)"}
+    with chat.follow(after=0) as stream:
+        id_ = lab.execute("x + 1", user_expressions=asked)
+        _, reply = lab.ended(id_)
+        assert reply.content["user_expressions"]["sum"]["data"] == {"text/plain": "42"}
+        started = stream.until("execution.started", execution_id=id_)
+        assert started.data["user_expressions"] == asked
+    assert chat.execution(id_)["user_expressions"] == asked
+    found = chat.client.get(f"{chat.path}/history", params={"search": "globals().update"}).json()["executions"]
+    assert [each["id"] for each in found] == [id_]
+    for wrong in ({"a": 1}, [1], {"a": "1" * 100_000}):
+        assert lab.run("x", user_expressions=wrong)[1]["ename"] == "BadRequest"
+
+
+def test_who_comes_while_a_cell_s_files_are_kept_is_told_its_end(house: House, chat: Session) -> None:
+    """The kernel has said that already."""
+    files = "for n in range(4): open(str(n), 'wb').write(os.urandom(1 << 20) * 60)"
+    with attached(house.gateway, kernel_of(chat), session="one") as lab:
+        id_ = lab.execute(f"import os\n{files}")
+        _, reply = lab.ended(id_)
+        with attached(house.gateway, kernel_of(chat)) as other, attached(house.gateway, kernel_of(chat), session="one"):
+            other.until(lambda message: message.of == id_ and message.type == "execute_input")
+            assert chat.look()["running"] == id_
+            other.until(lambda message: message.of == id_ and message.content.get("execution_state") == "idle")
+            assert {each.channel for each in other.seen if each.of == id_} == {"iopub"}
+    assert reply.content["status"] == "ok"
+
+
 # ends
 
 
@@ -216,10 +246,14 @@ def test_an_error_ends_what_its_asker_has_waiting_and_nothing_else(chat: Session
     first = lab.execute("while not __import__('os').path.exists('go'): pass\n1 / 0")
     lab.until(lambda message: message.type == "execute_input")
     second, third = lab.execute("print('not run')"), lab.execute("print('nor this')")
-    with chat.stream("print('bot')") as stream:
+    with chat.stream("print('bot')") as stream, chat.follow() as events:
         chat.touch("go")
         stream.until_text("bot")
         stream.until("execution.completed")
+        # Its end is told before others begin.
+        ends = [events.until("execution.completed").data["id"] for _ in range(3)]
+        assert ends == [first, second, third]
+        events.until("execution.started", code="print('bot')")
     found, reply = lab.ended(first)
     assert reply.content["ename"] == "ZeroDivisionError"
     assert [message.content["ename"] for message in found if message.type == "error"] == ["ZeroDivisionError"]

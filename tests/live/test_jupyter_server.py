@@ -16,8 +16,10 @@ import pytest
 
 from . import proc
 from .client import House, Session
+from .debugger import Debugger
 from .gateway import TOKEN, Gateway
-from .jupyter import attached
+from .jupyter import attached, text
+from .test_debugger import CODE, debug
 from .test_jupyter import OPEN, kernel_of
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
@@ -124,6 +126,24 @@ def test_it_is_attached_to_a_chat_and_leaves_it_alive(chat: Session, server: Ser
     assert "UnicodeDecodeError" not in server.output.read_text()
     assert chat.value("print(x, y)") == "20 42\n"
     assert chat.look()["generation"] == 1
+
+
+def test_it_debugs_a_chat_s_kernel_and_lets_go_with_the_page(chat: Session, server: Server) -> None:
+    kernel = kernel_of(chat)
+    specs = server.client.get("/api/kernelspecs").json()["kernelspecs"]
+    # Otherwise Lab offers no debugger.
+    assert specs["python3"]["spec"]["metadata"] == {"debugger": True}
+    adopt(server, kernel)
+    with through(server, kernel) as lab:
+        debugger = Debugger(lab)
+        debugger.attach()
+        assert text(debug(debugger)) == "total 6\n"
+        before = len(lab.seen)
+        id_ = lab.execute(CODE)
+        debugger.stopped(before)
+        assert chat.look()["paused"] is not None
+    with chat.follow(id_, after=0) as stream:
+        assert stream.until("execution.completed").data["status"] == "completed"
 
 
 def test_a_kernel_of_its_own_ends_with_it(house: House, server: Server) -> None:

@@ -46,6 +46,7 @@ COMES_WITH = {
     "ipykernel": {"jupyter_client", "tornado"},
     "jupyter_client": {"jupyter_core", "traitlets"},
     "jupyter_server": {"jupyter_core", "tornado", "traitlets"},
+    "debugpy": {"pydevd", "_pydevd_bundle"},
 }
 
 
