@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,9 @@ from .output import Output, Stream
 from .published import Published
 from .retained import Retained
 
+# libzmq connects again after 0.1 to 0.2 s, each socket by itself: what a kernel says before a client's iopub is there
+# again is missed, though its request came through. Other kernels take longer than that to start.
+SETTLE_S = 0.25
 # Seen by the gateway as the proof that its subscription stands; no first output is lost after it.
 WELCOME = b"kernelgw.welcome"
 # iopub messages that may wait inside libzmq; past it the output queue holds the writer back, drops nothing.
@@ -43,6 +47,7 @@ class Chassis:
         self.log_fd = log_fd
         self.context: zmq.Context[Any] | None = None
         self.output: Output | None = None
+        self._settle_s = 0.0
 
     def attach(self, listeners: Mapping[str, int | str], plain: Mapping[str, str] | None = None) -> None:
         """Takes over bound and listening unix sockets, by channel: shell, control, stdin, iopub; or connects to those
@@ -61,6 +66,7 @@ class Chassis:
         if plain is None:
             session.output = self.output
         else:
+            self._settle_s = SETTLE_S if plain["again"] else 0.0
             hb = int(listeners["hb"])
             self.output.watch(hb, lambda: self._answer_heartbeats(hb))
         self._connect_kernel(session, shell, stdin)
@@ -153,6 +159,7 @@ class Chassis:
         """Runs the kernel until it is told to leave; returns the exit code."""
         loop = IOLoop.current()
         self._wake_on_signals(asyncio.get_event_loop())
+        time.sleep(self._settle_s)
         self.kernel.start()
         while True:
             try:

@@ -20,11 +20,13 @@ STEM = "k"
 
 @dataclass(frozen=True)
 class Door:
-    """`directory`: a kernel's own, which is made anew for each that follows another. `key` signs its messages."""
+    """`directory`: a kernel's own, which is made anew for each that follows another, `again`. `key` signs its
+    messages."""
 
     directory: Path
     key: str
     signature_scheme: str
+    again: bool = False
 
     @property
     def ip(self) -> str:
@@ -46,6 +48,8 @@ class PlainKernel(Kernel):
     @property
     def wiring(self) -> dict[str, Any]:
         plain = {"key": self._door.key, "signature_scheme": self._door.signature_scheme}
+        # Clients that had the one before are still on their way to this one.
+        plain["again"] = "yes" if self._door.again else ""
         return {"channels": CHANNELS, "plain": plain}
 
     async def ready(self) -> None:

@@ -16,7 +16,7 @@ import threading
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -82,10 +82,12 @@ class Place:
     terms: Terms
     workspace: Workspace
     sockets: Path
+    launched: bool = False
 
     async def launch(self, variables: Mapping[str, str], key: str, signature_scheme: str) -> Kernel:
         """Raises GatewayError."""
-        door = self.door(key, signature_scheme)
+        door = replace(self.door(key, signature_scheme), again=self.launched)
+        self.launched = True
         return await self.launcher.launch(self.environment, self.workspace, variables, self.terms, door)
 
     def door(self, key: str, signature_scheme: str) -> Door:
