@@ -122,7 +122,7 @@ def _ours(result: Table) -> str:
 
 def _target(result: Table) -> str:
     target = result["target"]
-    text = f"{'≤' if result['better'] == 'lower' else '≥'} {target['limit']:,.0f}"
+    text = f"{'≤' if result['better'] == 'lower' else '≥'} {target['limit']:,g}"
     if target["peer"]:
         text += f", {target['factor']:.0f}× {TITLES[target['peer']]}"
     return text

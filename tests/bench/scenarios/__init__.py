@@ -6,6 +6,7 @@ from tests.bench.scenarios import cells, durability, ends, isolation, memory, ou
 ALL: tuple[Scenario, ...] = (
     cells.TRIVIAL_CELL,
     cells.JUPYTER_CELL,
+    cells.JUPYTER_ADDED,
     cells.THROUGHPUT_10,
     starts.NEW_SESSION_WARM,
     starts.NEW_SESSION_COLD,

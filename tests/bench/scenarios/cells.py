@@ -3,9 +3,11 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tests.bench.lab import Lab, many
 from tests.bench.model import Record, Scenario, Target
+from tests.bench.scenarios.turns import in_turn
 from tests.bench.systems.base import Session, expect_result
 
 WARM_UP = 10
@@ -27,7 +29,22 @@ def trivial_cell(lab: Lab, record: Record) -> None:
 
 
 def jupyter_cell(lab: Lab, record: Record) -> None:
-    compare(lab, record, ["kernelgw_jupyter", "raw", "jupyter_server", "kernel_gateway", "jupyverse"])
+    compare(
+        lab,
+        record,
+        ["kernelgw_jupyter", "kernelgw_provisioner", "raw", "jupyter_server", "kernel_gateway", "jupyverse"],
+    )
+
+
+def jupyter_added(lab: Lab, record: Record) -> None:
+    """The provisioner's is the same kernel, asked without anything in between."""
+    names = ("kernelgw_jupyter", "kernelgw_provisioner")
+    with lab.sessions(record, names) as sessions:
+        for session in sessions.values():
+            for number in range(WARM_UP):
+                timed_cell(session, number)
+        works = [partial(timed_cell, sessions[name], 7) for name in names]
+        record.add(names[0], *(ours / bare for ours, bare in in_turn(lab.pick(500, 20), works)))
 
 
 def compare(lab: Lab, record: Record, names: list[str]) -> None:
@@ -93,6 +110,16 @@ JUPYTER_CELL = Scenario(
     better="lower",
     target=Target(limit=5.0, peer="jupyter_server", factor=6.0),
     run=jupyter_cell,
+    ours="kernelgw_jupyter",
+)
+
+JUPYTER_ADDED = Scenario(
+    name="jupyter_added",
+    title="Trivial cell over the WebSocket, beside raw ZeroMQ to the same kernel",
+    unit="times",
+    better="lower",
+    target=Target(limit=1.3),
+    run=jupyter_added,
     ours="kernelgw_jupyter",
 )
 
