@@ -26,9 +26,10 @@ from tornado.ioloop import IOLoop
 from zmq.eventloop.zmqstream import ZMQStream
 
 from .linux import fflush_all
-from .output import Output, Stream
+from .output import Output
 from .published import Published
 from .retained import Retained
+from .stream import Stream
 
 # libzmq connects again after 0.1 to 0.2 s, each socket by itself: what a kernel says before a client's iopub is there
 # again is missed, though its request came through. Other kernels take longer than that to start.

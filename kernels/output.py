@@ -7,9 +7,7 @@ signal handler that raises in the middle of a multipart send would tear the mess
 from __future__ import annotations
 
 import codecs
-import contextvars
 import fcntl
-import io
 import os
 import select
 import termios
@@ -20,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zmq
-from jupyter_client.session import Session, extract_header
+from jupyter_client.session import Session
 
 from .advice import Advice
 from .linux import fflush_all
@@ -39,8 +37,6 @@ NEVER_HELD_BACK = frozenset({"Output", "Control"})
 LARGEST_MESSAGE = 48 << 20
 TOO_LARGE = f"[an output was left out: larger than {LARGEST_MESSAGE >> 20} MiB]\n"
 PIPE_READ = 1 << 16
-# What a pipe takes in one piece.
-LARGEST_LINE = 4096
 HEARD_MS = 100
 # What nobody has heard yet is kept at the end for so long, as the fork server waits for a gateway.
 ALONE_S = 900.0
@@ -315,89 +311,3 @@ class Output:
             self._wait_to_be_heard()
             message = self._session.msg("stream", content, parent=parent)
             self._said.send([b"stream." + name.encode(), *self._session.serialize(message)])
-
-
-class Stream(io.TextIOBase):
-    """sys.stdout or sys.stderr of a kernel."""
-
-    encoding = "utf-8"
-    errors = "replace"
-
-    def __init__(self, output: Output, name: str, fd: int) -> None:
-        super().__init__()
-        self._output = output
-        self.name = name
-        self._fd = fd
-        self._held = ""
-        self._parent: contextvars.ContextVar[Header] = contextvars.ContextVar(f"parent_of_{name}")
-
-    @property
-    def parent_header(self) -> Header:
-        return self._parent.get(self._output.parent)
-
-    def set_parent(self, parent: dict[str, Any]) -> None:
-        header = extract_header(parent)
-        self._output.parent = header
-        self._parent.set(header)
-
-    def set_thread_parent(self, parent: dict[str, Any]) -> Any:
-        return self._parent.set(extract_header(parent))
-
-    def reset_thread_parent(self, token: Any) -> None:
-        self._parent.reset(token)
-
-    def write(self, text: str) -> int:
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        if text:
-            if self._output._pid < 0:
-                self._write_as_child(text)
-            else:
-                self._output.text(self.name, self._parent.get(self._output.parent), text)
-        return len(text)
-
-    def writelines(self, lines: Any) -> None:
-        for line in lines:
-            self.write(line)
-
-    def _write_as_child(self, text: str) -> None:
-        """Whole lines, so that those of several children do not mix."""
-        self._held += text
-        if "\n" in text or len(self._held) > LARGEST_LINE:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._output._pid >= 0:
-            self._output.flush()
-        elif self._held:
-            held, self._held = self._held, ""
-            os.write(self._fd, held.encode(errors="replace"))
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def isatty(self) -> bool:
-        return False
-
-    def writable(self) -> bool:
-        return True
-
-    @property
-    def buffer(self) -> Any:
-        return _Bytes(self)
-
-
-class _Bytes(io.RawIOBase):
-    """`sys.stdout.buffer`: bytes in, text out."""
-
-    def __init__(self, stream: Stream) -> None:
-        super().__init__()
-        self._stream = stream
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        raw = bytes(data)
-        self._stream.write(raw.decode(errors="replace"))
-        return len(raw)

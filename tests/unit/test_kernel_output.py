@@ -16,9 +16,10 @@ from jupyter_client.session import Session
 
 from kernels import output as module
 from kernels import retained
-from kernels.output import Output, Stream
+from kernels.output import Output
 from kernels.packing import pack
 from kernels.retained import Retained
+from kernels.stream import Stream
 
 SOON_S = 3.0
 CLOSE: Any = object()
