@@ -49,6 +49,7 @@ class Kernel:
         self.client.on_lost = self._connection_lost
         self.group: Group | None = None
         self._at_discard: list[Callable[[str], None]] = []
+        self._at_cell: Callable[[str], None] | None = None
         self.pid = 0
         self.holder = 0
         self.exit: exits.Exit | None = None
@@ -311,6 +312,14 @@ class Kernel:
         self.discard()
         if self._ending is None:
             self._ending = asyncio.create_task(self._clear_away())
+
+    def on_cell(self, action: Callable[[str], None]) -> None:
+        """Called with this kernel's id when it is asked for a cell."""
+        self._at_cell = action
+
+    def asked(self) -> None:
+        if self._at_cell is not None:
+            self._at_cell(self.id)
 
     def on_discard(self, action: Callable[[str], None]) -> None:
         """Called with this kernel's id when it is over."""

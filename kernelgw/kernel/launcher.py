@@ -173,6 +173,7 @@ class Launcher:
     def _look_after(self, kernel: Kernel, limits: Limits, found: Usage) -> None:
         """Where neither cgroups nor an image hold it, and so that others come first while it computes."""
         if kernel.group is not None and self._courtesy.watch(kernel.id, kernel.group):
+            kernel.on_cell(self._courtesy.asked)
             kernel.on_discard(self._courtesy.unwatch)
         counted = kernel.group is not None and kernel.group.counts_memory
         workspace = kernel.workspace

@@ -59,6 +59,7 @@ class Dialogue:
     def ask(self, execution: Execution) -> None:
         """Sends it to the kernel. Raises TypeError, ValueError, OSError when it cannot be said as a message."""
         assert self.kernel is not None
+        self.kernel.asked()
         if execution.order is not None and execution.order.request:
             self.kernel.client.relay("shell", execution.order.request)
             execution.order = execution.order.sent()

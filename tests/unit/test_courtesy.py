@@ -95,6 +95,47 @@ def test_many_who_stand_back_have_little_each_and_are_not_calm_for_that(
     assert asyncio.run(calm(20)) == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize(
+    ("loads", "answering", "expected"),
+    [
+        ([0.5] * 4, 0, [True] * 4),
+        ([0.2] * 10, 0, [True] * 10),
+        # Two of four have begun a cell a moment ago.
+        ([0.5] * 4, 2, [False, False, True, True]),
+        # There is enough for all.
+        ([0.3] * 4, 0, [False] * 4),
+        ([0.02] * 10 + [0.6, 0.6], 0, [False] * 10 + [False] * 2),
+        ([0.02] * 10 + [0.5] * 4, 0, [False] * 10 + [True] * 4),
+    ],
+    ids=["four loops", "ten loops", "loops and answers", "room", "small and room", "small and full"],
+)
+def test_many_that_compute_have_less_than_a_core_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loads: list[float], answering: int, expected: list[bool]
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+
+    async def look() -> list[bool]:
+        found = Courtesy()
+        fakes = [Fake(tmp_path / str(number)) for number in range(len(loads))]
+        for fake in fakes:
+            found.watch(fake.folder.name, fake.group)
+        await found.stop()
+        paces = list(found._paces.values())
+        start = max(pace.at for pace in paces)
+        for pace in paces:
+            pace.at = start
+        for second in range(1, 8):
+            for number in range(answering):
+                found._paces[str(number)].asked_at = start + second - 0.5
+            busy = found.busy
+            for fake, pace, load in zip(fakes, paces, loads, strict=True):
+                fake.use(load)
+                pace.look(start + second, found.calm, busy)
+        return [fake.back for fake in fakes]
+
+    assert asyncio.run(look()) == expected
+
+
 def test_it_looks_by_itself_and_forgets_who_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(courtesy, "INTERVAL_S", 0.001)
     busy, gone = Fake(tmp_path / "busy"), Fake(tmp_path / "gone")
