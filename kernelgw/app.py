@@ -34,6 +34,7 @@ def create_app(settings: Settings) -> Guard:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         registry = Registry(settings, Launcher(settings.data_dir, fences), open_store(settings))
         app.state.registry = registry
+        registry.ended = known.forget
         app.state.hall = Hall(registry)
         app.state.keys = known
         try:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 from .client import Client, GatewayProblem
 from .settings import RUNNING, load
@@ -45,8 +45,19 @@ def running_here() -> dict[str, Any] | None:
     return facts
 
 
+def address(url: str, token: str | None) -> tuple[str, str | None]:
+    """As `kernelgw serve` prints it, with the token in it."""
+    parts = urlsplit(url)
+    found = parse_qs(parts.query).get("token")
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", "")), token or (
+        found[0] if found else None
+    )
+
+
 def _gateway(url: str | None, token: str | None) -> Client:
     url = url or os.environ.get("KERNELGW_URL")
+    if url is not None:
+        url, token = address(url, token)
     if url is None and (running := running_here()) is not None:
         return Client(running["url"], token or running["token"])
     if url is None:

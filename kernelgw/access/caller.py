@@ -12,8 +12,8 @@ READING = frozenset({"GET", "HEAD"})
 # Of our own interface, what helps a developer at a chat: all that only looks, and the stop button.
 SESSION = re.compile(r"/v1/sessions/([^/]+)(/.*)?")
 STOP = "/interrupt"
-# Where it stands in the scope of a request.
-CALLER = "kernelgw.caller"
+# Where it stands in the scope of a request; and that it does not hold any more, when the request is cut off for that.
+CALLER, REVOKED = "kernelgw.caller", "kernelgw.revoked"
 # Tells nothing of any session.
 ABOUT = frozenset({"/docs", "/openapi.json"})
 
@@ -25,10 +25,12 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`session`: the only one that they may see, or None for all of them."""
+    """`session`: the only one that they may see, or None for all of them. `owner`: whose things theirs are; "" for all
+    who may do everything."""
 
     scope: Scope
     session: str | None = None
+    owner: str = ""
 
     def sees(self, session: str) -> bool:
         return self.session is None or self.session == session

@@ -35,7 +35,7 @@ class Key:
 
     @property
     def caller(self) -> Caller:
-        return Caller(self.scope, self.session_id)
+        return Caller(self.scope, self.session_id, "" if self.scope is Scope.FULL else self.id)
 
     @property
     def expired(self) -> bool:
@@ -80,6 +80,11 @@ class Keys:
         for guest in self._guests.pop(id_, ()):
             if not guest.done():
                 guest.set_result(None)
+
+    def forget(self, session_id: str) -> None:
+        """The session has ended; one that is begun later under its name is another."""
+        for key in [each for each in self._keys.values() if each.session_id == session_id]:
+            self.revoke(key.id)
 
     def find(self, presented: str) -> Key | None:
         """Whose it is. Takes the same time for all that are wrong, since nobody can choose a digest."""

@@ -12,6 +12,7 @@ from ..sessions.registry import Registry
 async def _house(request: Request) -> Registry:
     # async, because FastAPI sends a plain function to a thread, at every request.
     registry: Registry = request.app.state.registry
+    registry.check_open()
     return registry
 
 

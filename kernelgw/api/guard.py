@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..access.caller import CALLER, EVERYTHING
+from ..access.caller import CALLER, EVERYTHING, REVOKED
 from ..access.keys import Key, Keys
 from ..errors import (
     BadRequest,
@@ -130,7 +130,7 @@ class Guard:
             work = asyncio.ensure_future(app(scope, receive, send))
             try:
                 await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)
-                revoked = not work.done()
+                scope[REVOKED] = revoked = not work.done()
             finally:
                 work.cancel()
             with contextlib.suppress(*((asyncio.CancelledError,) if revoked else ())):

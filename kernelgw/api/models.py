@@ -96,6 +96,13 @@ class KeyBody(Body):
     )
     expires_s: Annotated[float, Field(gt=0, le=10 * 365 * 86_400)] | None = Field(None, description="null for never")
 
+    @field_validator("name")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("is printed by `kernelgw keys list`, and has characters that cannot be")
+        return value
+
     @model_validator(mode="after")
     def _narrow(self) -> Self:
         if self.session_id is not None and self.scope == "full":

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from ..access.caller import REVOKED
 from ..errors import GatewayError
 from .attached import Attached
 from .deps import JSON, TheVisit
@@ -46,6 +47,8 @@ async def channels(
         await _talk(socket, client, Desk(visit, room, client))
     finally:
         room.leave(client)
+        if socket.scope.get(REVOKED):
+            room.withdraw(client)
 
 
 async def _talk(socket: WebSocket, client: Attached, desk: Desk) -> None:

@@ -25,6 +25,7 @@ class JSON(Response):
 async def _visit(connection: HTTPConnection) -> Visit:
     # async, because FastAPI sends a plain function to a thread, at every request.
     hall: Hall = connection.app.state.hall
+    hall.house.check_open()
     caller: Caller = connection.scope[CALLER]
     return Visit(hall, caller)
 

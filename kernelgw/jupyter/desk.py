@@ -81,6 +81,11 @@ class Desk:
             await session.kernel.client.room(incoming.channel)
 
     def _debugs(self, incoming: Incoming) -> None:
+        """Raises BadRequest for what debugpy would never answer, nor anything after it."""
+        if not isinstance(incoming.content.get("arguments", {}), dict):
+            raise BadRequest("The arguments of a debug request are an object.")
+        if not isinstance(incoming.content.get("command"), str) or not isinstance(incoming.content.get("seq", 0), int):
+            raise BadRequest("A debug request has a command, which is a text, and a number.")
         name = str(incoming.header.get("session", ""))
         username = str(incoming.header.get("username", ""))[:LONGEST_USERNAME]
         if len(name) <= LONGEST_NAME:

@@ -116,7 +116,8 @@ class Hall:
 
     def entries(self) -> list[Entry]:
         """Each chat has one at least."""
-        shown = {entry.chat for entry in self._entries.values()}
+        # What somebody with a key opened at a chat does not stand in its place.
+        shown = {entry.chat for entry in self._entries.values() if not entry.owner}
         moved = {entry.chat for id_, entry in self._entries.items() if id_ in self._moved}
         everybody = self.house.sessions.values()
         first = {each.id for each in everybody if models.is_ours(each)} - moved
@@ -126,13 +127,13 @@ class Hall:
     def shown(self, entry: Entry) -> dict[str, Any]:
         return models.session(entry, self.kernel(self.house.get(entry.chat)))
 
-    def open(self, session: Session, document: Mapping[str, str]) -> Entry:
+    def open(self, session: Session, document: Mapping[str, str], owner: str) -> Entry:
         """One more document at a session, or the first of one that was made for it. Raises TooManyConnections."""
         own = models.entry_of(session)
-        if own.path == document["path"]:
+        if own.path == document["path"] and own.owner == owner:
             return own
         self.check_room()
-        entry = Entry(str(uuid.uuid4()), session.id, document["path"], document["name"], document["type"])
+        entry = Entry(str(uuid.uuid4()), session.id, document["path"], document["name"], document["type"], owner)
         self._entries[entry.id] = entry
         return entry
 

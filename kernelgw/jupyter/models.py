@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from ..access.caller import Scope
 from ..sessions.lifecycle import State
 from ..sessions.session import Session
 
@@ -24,13 +23,15 @@ STATES = MappingProxyType({State.IDLE: "idle", State.BUSY: "busy"})
 
 @dataclass(frozen=True)
 class Entry:
-    """What Jupyter calls a session: a document, and the kernel that it is connected to. `chat`: our session's id."""
+    """What Jupyter calls a session: a document, and the kernel that it is connected to. `chat`: our session's id.
+    `owner`: the key by which it was opened, "" for the gateway's token and for the one that each chat has."""
 
     id: str
     chat: str
     path: str
     name: str
     type: str
+    owner: str = ""
 
 
 def kernel_id(chat: str) -> str:
@@ -43,7 +44,8 @@ def entry_of(session: Session) -> Entry:
     wishes = session.plan.wishes.get("jupyter") or {}
     path = str(wishes.get("path") or session.id)
     name = str(wishes.get("name") or path)
-    return Entry(str(uuid.uuid5(SESSIONS, session.id)), session.id, path, name, str(wishes.get("type") or "notebook"))
+    id_, type_ = str(uuid.uuid5(SESSIONS, session.id)), str(wishes.get("type") or "notebook")
+    return Entry(id_, session.id, path, name, type_, owner_of(session))
 
 
 def is_ours(session: Session) -> bool:
@@ -51,9 +53,9 @@ def is_ours(session: Session) -> bool:
     return "jupyter" in session.plan.wishes
 
 
-def is_for_debugging(session: Session) -> bool:
-    """Whether it was begun here by somebody who may do nothing else."""
-    return is_ours(session) and session.plan.wishes["jupyter"].get("by") == Scope.DEBUG
+def owner_of(session: Session) -> str:
+    """The key by which it was begun here, "" for the gateway's token, and for a chat."""
+    return str((session.plan.wishes.get("jupyter") or {}).get("owner", ""))
 
 
 def moment(at: datetime) -> str:

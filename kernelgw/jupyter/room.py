@@ -112,6 +112,12 @@ class Room:
             self._held.clear()
             self.session.watch(None)
 
+    def withdraw(self, client: Attached) -> None:
+        """What it has asked for is not run any more, or stopped: it may not ask for anything."""
+        for execution in list(self.session.executions.values()):
+            if not execution.finished and any(own(execution, name) for name in client.names):
+                self.session.stop(execution)
+
     def _say_who_debugs(self) -> None:
         debugging = self.session.debugging
         if debugging.clients:

@@ -23,20 +23,28 @@ async def list_sessions(visit: TheVisit) -> Response:
 async def post_session(body: Body, visit: TheVisit) -> Response:
     wanted = {"type": "notebook", **document(body, "path")}
     wanted.setdefault("name", wanted["path"].rpartition("/")[2])
-    entry = visit.at(wanted["path"])
+    named = _named(body, visit)
+    entry = visit.at(wanted["path"], named)
     if entry is None:
         visit.hall.check_room()
-        session = await _kernel_for(body, visit, wanted)
-        entry = visit.hall.open(session, wanted)
+        session = named if named is not None else await _kernel_for(body, visit, wanted)
+        entry = visit.hall.open(session, wanted, visit.caller.owner)
     return JSON(visit.hall.shown(entry), 201, {"Location": f"/api/sessions/{entry.id}"})
+
+
+def _named(body: Body, visit: TheVisit) -> Any:
+    """The session whose kernel was asked for by its id."""
+    kernel = body.get("kernel")
+    wanted = kernel.get("id") if isinstance(kernel, dict) else None
+    return visit.find(wanted) if isinstance(wanted, str) else None
 
 
 async def _kernel_for(body: Body, visit: TheVisit, wanted: dict[str, str]) -> Any:
     kernel = {} if body.get("kernel") is None else body["kernel"]
     if not isinstance(kernel, dict):
         raise BadRequest("kernel is an object with an id or a name.")
-    if isinstance(kernel.get("id"), str):
-        return visit.find(kernel["id"])
+    if (named := _named(body, visit)) is not None:
+        return named
     return await begin(visit, kernel.get("name"), body.get("env"), wanted)
 
 
@@ -47,7 +55,7 @@ async def get_session(id: str, visit: TheVisit) -> Response:
 
 @router.patch("/api/sessions/{id}", summary="Rename it, or connect it to another kernel")
 async def patch_session(id: str, body: Body, visit: TheVisit) -> Response:
-    entry = visit.entry(id)
+    entry = visit.own(visit.entry(id))
     changes = document(body)
     session = await _kernel_for(body, visit, changes) if body.get("kernel") else None
     changed = visit.hall.change(entry, changes, session)

@@ -40,14 +40,32 @@ class Visit:
                 return entry
         raise no_entry(id_)
 
-    def at(self, path: str) -> Entry | None:
-        return next((entry for entry in self.entries() if entry.path == path), None)
+    def at(self, path: str, session: Session | None) -> Entry | None:
+        """Which document of that path is meant: of a session that is named, that one's. Nobody is led to a kernel by
+        what another called a document; the name of a chat is the chat's."""
+        for entry in self.entries():
+            right = session is None or entry.chat == session.id
+            if entry.path == path and right and entry.owner == self.caller.owner:
+                return entry
+        return self._chat_s(path, session) if self.caller.owner else None
+
+    def _chat_s(self, name: str, session: Session | None) -> Entry | None:
+        chat = self.hall.house.sessions.get(name)
+        if chat is None or not self.caller.sees(name) or models.is_ours(chat) or session not in (None, chat):
+            return None
+        return models.entry_of(chat)
+
+    def own(self, entry: Entry) -> Entry:
+        """Raises NotAllowed when it is another's."""
+        if not self._owns(entry):
+            raise NotAllowed("This key is for debugging alone; it cannot change what others call their documents.")
+        return entry
 
     async def begin(self, spec: str | None, env: Mapping[str, str], document: Mapping[str, str]) -> Session:
         """A new session with a kernel. Raises GatewayError."""
         if self.caller.session is not None:
             raise NotAllowed(f"This key is for the session {self.caller.session} alone; it cannot begin others.")
-        return await self.hall.begin(spec, env, {**document, "by": self.caller.scope.value})
+        return await self.hall.begin(spec, env, {**document, "owner": self.caller.owner})
 
     def restart(self, session: Session) -> None:
         """Raises NotAllowed."""
@@ -61,7 +79,7 @@ class Visit:
 
     async def close(self, entry: Entry) -> None:
         """The document is closed; its session goes with the last one, if it was begun here."""
-        if self.hall.close(entry):
+        if self._owns(entry) and self.hall.close(entry):
             await self.leave(entry.chat)
 
     async def leave(self, chat: str) -> None:
@@ -69,5 +87,9 @@ class Visit:
         if not self.hall.is_open(chat):
             await self.let_go(self.hall.house.get(chat))
 
+    def _owns(self, entry: Entry) -> bool:
+        return self.caller.manages or entry.owner == self.caller.owner
+
     def _manages(self, session: Session) -> bool:
-        return self.caller.manages or (self.caller.session is None and models.is_for_debugging(session))
+        """What it began itself, anybody does."""
+        return self.caller.manages or (models.is_ours(session) and models.owner_of(session) == self.caller.owner)

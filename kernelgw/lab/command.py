@@ -18,7 +18,7 @@ from types import FrameType
 from urllib.parse import quote, urlsplit
 
 from ..client import Client, GatewayProblem
-from ..operate import running_here
+from ..operate import address, running_here
 from .notebooks import folder_at
 from .server import Server, serving
 
@@ -101,6 +101,7 @@ def _gateway(url: str | None, token: str | None) -> tuple[str, str]:
         url, token = running["url"], token or running["token"]
     if url is None:
         raise GatewayProblem(0, "no_gateway", "No gateway runs here.", "Start one, or name another with --url.")
+    url, token = address(url, token)
     if urlsplit(url).scheme not in ("http", "https"):
         raise GatewayProblem(0, "no_gateway", f"{url} is not the address of a gateway.", "It begins with http.")
     return url.rstrip("/"), token or ""

@@ -16,6 +16,12 @@ class Contents(AsyncLargeFileManager):
         found: dict[str, Any] = await super().get(path, content, *args, **kwargs)
         return found
 
+    async def rename_file(self, old_path: str, new_path: str) -> None:
+        await super().rename_file(old_path, new_path)
+        assert self.parent is not None
+        sessions: Sessions = self.parent.session_manager
+        sessions.moved(old_path.strip("/"), new_path.strip("/"))
+
     async def _prepare(self, path: str) -> None:
         assert self.parent is not None
         sessions: Sessions = self.parent.session_manager

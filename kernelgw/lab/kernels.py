@@ -83,6 +83,21 @@ class Kernels(GatewayMappingKernelManager):
         await kernel.refresh_model(model)
         return kernel
 
+    async def find(self, chat: str) -> str:
+        """Its kernel's id, also of one that is asleep. Raises RuntimeError, whose words Lab shows."""
+        if (found := self.chats().get(chat)) is not None:
+            return found
+        try:
+            models = await ask("/api/kernels")
+        except GatewayAway as error:
+            raise RuntimeError(f"The gateway does not answer now: {error}") from None
+        for model in models:
+            about = model.get("kernelgw", {})
+            if about.get("chat") and about.get("session_id") == chat:
+                await self._meet(model)
+                return str(model["id"])
+        raise RuntimeError(f"The chat {chat} has ended. A copy of its notebook can be run in a kernel of its own.")
+
     # what Lab's server asks
 
     async def list_kernels(self, **kwargs: Any) -> list[dict[str, Any]]:

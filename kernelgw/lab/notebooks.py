@@ -44,6 +44,12 @@ class Notebooks:
         entry = self._record().get(name)
         return None if entry is None else str(entry["chat"])
 
+    def moved(self, name: str, to: str) -> None:
+        """Somebody called it otherwise; it is the chat's still."""
+        record = self._record()
+        if (entry := record.pop(name, None)) is not None:
+            self._put(RECORD, json.dumps({**record, to: entry}, indent=1))
+
     def is_untouched(self, name: str) -> bool:
         entry = self._record().get(name)
         return entry is not None and self._digest(name) == entry["digest"]
@@ -68,11 +74,13 @@ class Notebooks:
         draft.replace(self._folder / name)
 
     def _digest(self, name: str) -> str | None:
-        """None when there is no such file."""
+        """None when there is no such file; "" for what cannot be read as one."""
         try:
             return hashlib.sha256((self._folder / name).read_bytes()).hexdigest()
         except FileNotFoundError:
             return None
+        except OSError:
+            return ""
 
     def _record(self) -> dict[str, JSON]:
         return self._read(RECORD)

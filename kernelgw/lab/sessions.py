@@ -22,7 +22,7 @@ class Sessions(GatewaySessionManager):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._notebooks = Notebooks(Path(self.contents_manager.root_dir))
+        self.notebooks = Notebooks(Path(self.contents_manager.root_dir))
         # The file of each chat that was met since Lab was started.
         self._files: dict[str, str] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -35,18 +35,25 @@ class Sessions(GatewaySessionManager):
             # Another chat may be given the name of one that has ended.
             self._files = {chat: file for chat, file in self._files.items() if chat in chats}
             for chat, kernel_id in chats.items():
+                met = chat in self._files
                 file = self._files.get(chat) or await self._place(chat)
-                if file is not None and not self._is_connected(file):
-                    await self.save_session(
-                        self.new_session_id(), path=file, name=chat, type="notebook", kernel_id=kernel_id
-                    )
+                if file is not None:
+                    await self._connect(chat, file, kernel_id, again=not met)
+
+    async def _connect(self, chat: str, file: str, kernel_id: str, again: bool) -> None:
+        """`again`: the chat has just come, so whatever its notebook is at is what was there before it."""
+        found = self.cursor.execute("SELECT session_id, kernel_id FROM session WHERE path=?", (file,)).fetchone()
+        if found is None:
+            await self.save_session(self.new_session_id(), path=file, name=chat, type="notebook", kernel_id=kernel_id)
+        elif again and found[1] != kernel_id:
+            await self.update_session(found[0], kernel_id=kernel_id)
 
     async def _place(self, chat: str) -> str | None:
         """None of one that has just ended, or when the gateway is away."""
         notebook = await self._so_far(chat)
         if notebook is None:
             return None
-        self._files[chat] = self._notebooks.place(chat, notebook)
+        self._files[chat] = self.notebooks.place(chat, notebook)
         return self._files[chat]
 
     async def _so_far(self, chat: str) -> dict[str, Any] | None:
@@ -57,17 +64,18 @@ class Sessions(GatewaySessionManager):
             return None
         return found
 
-    def _is_connected(self, path: str) -> bool:
-        """Also to another kernel, which somebody chose for it."""
-        return self.cursor.execute("SELECT 1 FROM session WHERE path=?", (path,)).fetchone() is not None
+    def moved(self, path: str, to: str) -> None:
+        """A file has another name; a chat's notebook is the chat's still."""
+        self.notebooks.moved(path, to)
+        self._files = {chat: to if file == path else file for chat, file in self._files.items()}
 
     async def renew(self, path: str) -> None:
         """Before a notebook is opened: it is the chat so far, if nobody has changed it."""
-        chat = self._notebooks.chat_of(path)
+        chat = self.notebooks.chat_of(path)
         if chat is None:
             return
-        if self._notebooks.is_untouched(path) and (notebook := await self._so_far(chat)) is not None:
-            self._notebooks.renew(path, notebook)
+        if self.notebooks.is_untouched(path) and (notebook := await self._so_far(chat)) is not None:
+            self.notebooks.renew(path, notebook)
 
     # what Lab's server asks
 
@@ -83,9 +91,10 @@ class Sessions(GatewaySessionManager):
     async def create_session(
         self, path: str | None = None, name: ModelName | None = None, *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
-        """A notebook of a chat goes to the chat, rather than to a kernel of its own. Lab asks for a session under a
-        path that it draws, and says the file's own only afterwards; its name is right from the beginning."""
+        """A notebook of a chat goes to the chat, and never to a kernel of its own. Lab asks for a session under a path
+        that it draws, and says the file's own only afterwards; its name is right from the beginning."""
         if kwargs.get("kernel_id") is None:
-            chat = self._notebooks.chat_of(posixpath.join(posixpath.dirname(path or ""), name or path or ""))
-            kwargs["kernel_id"] = self.kernel_manager.chats().get(chat or "")
+            place, called = (posixpath.normpath(f"/{each or ''}").strip("/") for each in (path, name or path))
+            chat = self.notebooks.chat_of(posixpath.join(posixpath.dirname(place), posixpath.basename(called)))
+            kwargs["kernel_id"] = None if chat is None else await self.kernel_manager.find(chat)
         return await super().create_session(path, name, *args, **kwargs)

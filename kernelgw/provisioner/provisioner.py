@@ -101,14 +101,15 @@ class Provisioner(KernelProvisionerBase):
             lent: Path | None = None
             read_only: tuple[str, ...] = ()
             if wish.workspace == "cwd":
-                lent, read_only = folder, lending.kept(folder, self._private(house), _programs(wish))
+                lent, read_only = folder, lending.kept(folder, self._private(house, folder), _programs(wish))
             self._place = await house.do(house.settle(wish, lent, read_only))
             self._folder = folder
         return self._place
 
-    def _private(self, house: House) -> Iterable[Path]:
+    def _private(self, house: House, folder: Path) -> Iterable[Path]:
         """What no kernel may read: other kernels' keys and the server's token above all."""
         yield Path.home()
+        yield from lending.private_in(folder)
         yield Path(tempfile.gettempdir())
         yield house.slot.folder
         yield house.slot.sockets

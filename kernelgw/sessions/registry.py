@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ..errors import (
     DiskFull,
     EnvironmentNotBuilt,
     GatewayError,
+    GatewayStopping,
     HouseFull,
     SessionNotFound,
     UnknownEnvironment,
@@ -63,7 +65,15 @@ class Registry:
         self._starting = asyncio.Semaphore(settings.max_starting)
         self._shelf = Shelf(settings.data_dir, settings.keep == "disk", store, settings.free_bytes)
         self._keep = False
+        self._leaving = False
+        # Called with the name of each session that is gone for good.
+        self.ended: Callable[[str], None] | None = None
         self._culler: asyncio.Task[None] | None = None
+
+    def check_open(self) -> None:
+        """Raises GatewayStopping: sessions are there still, and cannot be told of any more."""
+        if self._leaving:
+            raise GatewayStopping("The gateway is being stopped.")
 
     async def open(self) -> None:
         """Starts the default environment and its pool. Raises GatewayError."""
@@ -98,6 +108,7 @@ class Registry:
     async def leave_all(self, keep: bool = False) -> None:
         """Before the gateway ends: streams end, so that readers leave by themselves. The sessions stay. `keep`: their
         kernels too, and what they run; the next gateway goes on with them."""
+        self._leaving = True
         keep = self._keep = keep and self._shelf.kept
         await asyncio.gather(*(session.leave(keep) for session in self.sessions.values()))
         self.sessions.clear()
@@ -206,6 +217,8 @@ class Registry:
         session = self.get(name)
         # First, so that nobody else ends it too, and the id is free for a new one at once.
         del self.sessions[name]
+        if self.ended is not None:
+            self.ended(name)
         self._shelf.put_away(session.log.journal)
         forgotten = self.store.forget(name, session.created_at.isoformat()) if self.store is not None else None
         await session.end()

@@ -29,6 +29,42 @@ def kernel(session: Session) -> int:
     return int(session.look()["kernel"]["pid"])
 
 
+def test_a_gateway_that_is_being_stopped_does_not_say_that_there_are_no_sessions(start: Start) -> None:
+    """Whoever asks then hears that it stops, or nothing."""
+    first = start(on_stop="keep", max_sessions=12)
+    with first.client() as client:
+        names = {f"s{number}" for number in range(8)}
+        for name in names:
+            Session(client, name).value("x = 1")
+        heard: list[tuple[int, object]] = []
+
+        def ask(path: str) -> None:
+            with first.client() as other, contextlib.suppress(httpx.HTTPError):
+                while True:
+                    answer = other.get(path)
+                    heard.append((answer.status_code, answer.json()))
+
+        paths = ("/v1/sessions", "/v1/sessions/s0", "/api/kernels")
+        askers = [threading.Thread(target=ask, args=(path,)) for path in paths]
+        for asker in askers:
+            asker.start()
+        proc.wait_until(lambda: len(heard) > 30, 20, "nobody is answered")
+        assert first.process is not None
+        first.process.terminate()
+        for asker in askers:
+            asker.join(30)
+        first.process.wait(30)
+    assert {status for status, _ in heard} <= {200, 503}
+    for status, answer in heard:
+        if status == 503:
+            assert isinstance(answer, dict)
+            assert answer["error"]["code"] == "gateway_stopping"
+        elif isinstance(answer, list):
+            assert len(answer) == len(names)
+        elif isinstance(answer, dict) and "sessions" in answer:
+            assert {each["id"] for each in answer["sessions"]} == names
+
+
 def test_sigterm_leaves_kernels_to_the_next(start: Start) -> None:
     first = start(on_stop="keep")
     with first.client() as client:

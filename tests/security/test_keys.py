@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.live import proc
 from tests.live.client import House, Session, visiting
 from tests.live.gateway import MODULE, TOKEN, Gateway
 from tests.live.jupyter import attached
@@ -180,6 +181,46 @@ def test_a_full_key_is_for_everything(house: House, chat: Session, holder: Calla
     assert client.delete(f"/v1/keys/{made['id']}").status_code == 204
 
 
+def test_nobody_is_led_to_a_kernel_by_what_another_calls_a_document(
+    house: House, chat: Session, holder: Callable[..., httpx.Client]
+) -> None:
+    limited, debugging = holder(session_id=chat.id), holder()
+    other = house.session()
+    other.run("1")
+    kernel, another = kernel_of(chat), kernel_of(other)
+    own = next(each for each in limited.get("/api/sessions").json())
+    assert limited.patch(f"/api/sessions/{own['id']}", json={"path": "work.ipynb"}).status_code == 403
+    trap = {"path": "work.ipynb", "kernel": {"id": kernel}}
+    mine = limited.post("/api/sessions", json=trap).json()
+    assert mine["kernel"]["id"] == kernel
+    assert limited.post("/api/sessions", json={**trap, "path": other.id}).status_code == 201
+    for client in (house.client, debugging):
+        made = client.post("/api/sessions", json={"path": "work.ipynb", "kernel": {"name": "python3"}}).json()
+        assert made["kernel"]["id"] not in (kernel, another)
+        # What is a chat's name leads to that chat.
+        assert client.post("/api/sessions", json={"path": other.id}).json()["kernel"]["id"] == another
+        # Its own, again.
+        again = client.post("/api/sessions", json={"path": "work.ipynb", "kernel": {"name": "python3"}}).json()
+        assert again["id"] == made["id"]
+        # A kernel that is named by its id is meant.
+        to = {"path": "work.ipynb", "kernel": {"id": another}}
+        assert client.post("/api/sessions", json=to).json()["kernel"]["id"] == another
+        assert client.delete(f"/api/kernels/{made['kernel']['id']}").status_code == 204
+    assert limited.patch(f"/api/sessions/{mine['id']}", json={"path": "other.ipynb"}).status_code == 200
+    assert debugging.patch(f"/api/sessions/{mine['id']}", json={"path": "x.ipynb"}).status_code == 403
+
+
+def test_holders_of_keys_leave_each_other_s_kernels_alone(house: House, holder: Callable[..., httpx.Client]) -> None:
+    one, other = holder(), holder()
+    kernel = one.post("/api/kernels", json={}).json()["id"]
+    assert other.post(f"/api/kernels/{kernel}/restart", json={}).status_code == 403
+    assert other.delete(f"/api/kernels/{kernel}").status_code == 204
+    assert one.get(f"/api/kernels/{kernel}").status_code == 200
+    assert one.post(f"/api/kernels/{kernel}/restart", json={}).status_code == 200
+    assert one.delete(f"/api/kernels/{kernel}").status_code == 204
+    assert one.get(f"/api/kernels/{kernel}").status_code == 404
+
+
 # how it ends
 
 
@@ -205,6 +246,30 @@ def test_a_revoked_key_opens_nothing_and_lets_go_of_who_holds_it(
     assert client.get("/v1/sessions").status_code == 401
     assert house.client.delete(f"/v1/keys/{made['id']}").status_code == 404
     assert chat.value("print(x)") == "20\n"
+
+
+def test_what_was_asked_for_by_a_revoked_key_is_not_run(
+    house: House, chat: Session, holder: Callable[..., httpx.Client]
+) -> None:
+    made = make(house)
+    with by_key(house, chat, made["key"]) as lab:
+        running = lab.execute("import time; time.sleep(60)")
+        lab.until(lambda message: message.type == "execute_input")
+        waiting = lab.execute("x = 'taken'")
+        proc.wait_until(lambda: chat.look()["queued"] == 1, 20, "it does not wait")
+        house.client.delete(f"/v1/keys/{made['id']}")
+        assert lab.closed() == 1008
+    assert chat.value("print(x)") == "20\n"
+    assert [chat.execution(id_)["status"] for id_ in (running, waiting)] == ["interrupted", "interrupted"]
+
+
+def test_a_key_for_a_session_ends_with_it(house: House, holder: Callable[..., httpx.Client]) -> None:
+    chat = house.session()
+    chat.run("1")
+    client = holder(session_id=chat.id)
+    assert client.get(f"{chat.path}/history").status_code == 200
+    chat.delete()
+    assert client.get(f"{chat.path}/history").status_code == 401
 
 
 def test_an_expired_key_does_too(house: House, chat: Session, holder: Callable[..., httpx.Client]) -> None:
@@ -281,6 +346,7 @@ def test_the_command_makes_lists_and_revokes(house: House) -> None:
         {"scope": "debug", "session_id": "../x"},
         {"scope": "full", "session_id": "chat"},
         {"scope": "debug", "more": 1},
+        {"scope": "debug", "name": "\u001b[2J"},
     ],
     ids=json.dumps,
 )

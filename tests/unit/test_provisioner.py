@@ -11,7 +11,7 @@ from kernelgw.errors import GatewayError
 from kernelgw.kernel.plain import CHANNELS, Door
 from kernelgw.provisioner import slot as slots
 from kernelgw.provisioner.house import Wish
-from kernelgw.provisioner.lending import NotLent, kept
+from kernelgw.provisioner.lending import NotLent, kept, private_in
 from kernelgw.provisioner.slot import UIDS, claim
 from kernelgw.settings import BadSetting
 
@@ -150,3 +150,27 @@ def test_a_door_as_connection_files_describe_it() -> None:
     assert door.ip == "/run/x/k"
     assert {name.removesuffix("_port") for name in door.ports} == set(CHANNELS)
     assert sorted(door.ports.values()) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("data", "folder"),
+    [("data", "data"), ("data", "data/run"), ("project/.data", "project"), ("project/a/b/c/data", "project")],
+)
+def test_where_a_gateway_s_data_is_nothing_is_lent(tmp_path: Path, data: str, folder: str) -> None:
+    (tmp_path / data / "workspaces").mkdir(parents=True)
+    (tmp_path / data / "run").mkdir()
+    (tmp_path / data / "house").touch()
+    (tmp_path / "beside").mkdir()
+    with pytest.raises(NotLent):
+        kept(tmp_path / folder, private_in(tmp_path / folder), [])
+    assert kept(tmp_path / "beside", private_in(tmp_path / "beside"), []) == ()
+
+
+@pytest.mark.parametrize("folder", ["/etc", "/etc/ssl", "/usr/local/lib", "/var/lib"])
+def test_root_lends_nothing_of_the_machine_s_own(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    monkeypatch.setattr("kernelgw.provisioner.lending._below", lambda _: iter(()))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    with pytest.raises(NotLent):
+        kept(Path(folder), private_in(Path(folder)), [])
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert kept(Path(folder), private_in(Path(folder)), []) == ()
