@@ -20,7 +20,7 @@ from tests.live.stored import Place, Stored, indexer, wait_level, wholly
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(600)]
 
-KILLS = 50
+KILLS = 20
 SESSIONS = 4
 FIRST = "from IPython.display import Image, display; k = 0"
 CELL = """

@@ -148,3 +148,23 @@ def test_who_asked_for_the_cell_is_asked(lab: Client) -> None:
     assert prompts == ["name? ", "again? "]
     lab.send("input_reply", {"value": ""}, "stdin")
     lab.ended(id_)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"type": "request", "seq": 9, "command": "initialize", "arguments": "x"},
+        {"type": "request", "seq": 9, "command": "initialize", "arguments": [1]},
+        {"type": "request", "seq": "nine", "command": "debugInfo", "arguments": {}},
+        {"type": "request", "seq": 9, "command": None, "arguments": {}},
+        {},
+    ],
+    ids=str,
+)
+def test_a_request_that_makes_no_sense_is_answered_and_stops_no_other(
+    house: House, chat: Session, content: dict[str, object]
+) -> None:
+    with attached(house.gateway, kernel_of(chat)) as lab:
+        _, reply = lab.ended(lab.send("debug_request", content, "control"))
+        assert (reply.content["status"], reply.content["ename"]) == ("error", "BadRequest")
+        assert Debugger(lab).ask("debugInfo")["isStarted"] is False

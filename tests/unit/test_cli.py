@@ -11,6 +11,7 @@ import pytest
 
 from kernelgw import cli, server
 from kernelgw.errors import IsolationUnavailable
+from kernelgw.operate import address
 from kernelgw.settings import PREFIX, Settings, names
 
 
@@ -152,3 +153,15 @@ def test_every_option_is_one_of_serve_and_in_its_help(served: list[Settings], ca
 def test_options_reach_the_server(served: list[Settings], tmp_path: Path) -> None:
     assert cli.main(["serve", "--port", "0", "--data-dir", str(tmp_path), "--isolation", "none"]) == 0
     assert (served[0].port, served[0].data_dir, served[0].isolation) == (0, tmp_path, "none")
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "expected"),
+    [
+        ("http://127.0.0.1:8000/?token=abc", None, ("http://127.0.0.1:8000", "abc")),
+        ("http://127.0.0.1:8000/?token=abc", "mine", ("http://127.0.0.1:8000", "mine")),
+        ("https://host/below/it/", None, ("https://host/below/it", None)),
+    ],
+)
+def test_an_address_as_serve_prints_it(url: str, token: str | None, expected: tuple[str, str | None]) -> None:
+    assert address(url, token) == expected
