@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 from collections.abc import Iterable, Iterator
@@ -37,7 +38,9 @@ class NotLent(ValueError):
 
 def private_in(folder: Path) -> Iterator[Path]:
     """What in a folder, or around it, is not for kernels, beside what the process knows of itself."""
-    yield Path(pwd.getpwuid(os.getuid()).pw_dir)
+    # HOME may say otherwise; and a user may be in no list.
+    with contextlib.suppress(KeyError):
+        yield Path(pwd.getpwuid(os.getuid()).pw_dir)
     if os.geteuid() == 0 and any(folder.is_relative_to(system) for system in (*SYSTEM, *SYSTEM_TOO)):
         yield folder
     for around in (folder, *folder.parents):

@@ -174,3 +174,8 @@ def test_root_lends_nothing_of_the_machine_s_own(monkeypatch: pytest.MonkeyPatch
         kept(Path(folder), private_in(Path(folder)), [])
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert kept(Path(folder), private_in(Path(folder)), []) == ()
+
+
+def test_a_user_who_is_in_no_list_lends_as_others_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)
+    assert kept(tmp_path, private_in(tmp_path), []) == ()
