@@ -130,13 +130,7 @@ for _ in range(8):
         while True: pass
 while True: pass
 """,
-    "crowd": """
-print('attacking', flush=True)
-while True: pass
-""",
 }
-# Each in a session of its own, and so none with a core to itself.
-CROWD = 6
 LIMITS = {"memory_bytes": 512 * MB, "processes": 64, "workspace_bytes": 256 * MB}
 LINES = 2000
 
@@ -198,9 +192,7 @@ def noisy_neighbour(lab: Lab, record: Record) -> None:
                 system.settle()
                 p95_of(neighbour, WARM_UP)
                 before = p95_of(neighbour, lab.pick(200, 20))
-                with contextlib.ExitStack() as attacks:
-                    for _ in range(CROWD if name == "crowd" else 1):
-                        attacks.enter_context(attacked(system, code))
+                with attacked(system, code):
                     # From its first moment on, and long enough for what it does to the disk to be felt.
                     during = p95_of(neighbour, lab.pick(1000, 20))
                     expect_all_lines(neighbour)
@@ -292,7 +284,7 @@ NUMPY = Scenario(
 
 NOISY_NEIGHBOUR = Scenario(
     name="noisy_neighbour",
-    title="A neighbour's trivial cell (p95) under the worst of five attacks",
+    title="A neighbour's trivial cell (p95) under the worst of four attacks",
     unit="times its quiet value",
     better="lower",
     target=Target(limit=3.0),
