@@ -24,7 +24,7 @@ COLUMNS = ("SESSION", "STATE", "IDLE", "EXECUTIONS", "MEMORY LIMIT", "REASON")
 def operate(arguments: argparse.Namespace) -> int:
     """Exit status 1 when the gateway says no, or is not there."""
     try:
-        with _gateway(arguments.url, arguments.token) as client:
+        with Client(*gateway_at(arguments.url, arguments.token)) as client:
             _ACTIONS[arguments.command, arguments.action](client, arguments)
     except GatewayProblem as problem:
         print(f"kernelgw: {problem.message}", file=sys.stderr)
@@ -54,15 +54,14 @@ def address(url: str, token: str | None) -> tuple[str, str | None]:
     )
 
 
-def _gateway(url: str | None, token: str | None) -> Client:
+def gateway_at(url: str | None, token: str | None) -> tuple[str, str | None]:
+    """The one that was named, or the one that runs here. Raises GatewayProblem."""
     url = url or os.environ.get("KERNELGW_URL")
     if url is not None:
-        url, token = address(url, token)
-    if url is None and (running := running_here()) is not None:
-        return Client(running["url"], token or running["token"])
-    if url is None:
-        raise GatewayProblem(0, "no_gateway", "No gateway runs here.", "Start one, or name another with --url.")
-    return Client(url, token)
+        return address(url, token)
+    if (running := running_here()) is not None:
+        return running["url"], token or running["token"]
+    raise GatewayProblem(0, "no_gateway", "No gateway runs here.", "Start one, or name another with --url.")
 
 
 def _list(client: Client, arguments: argparse.Namespace) -> None:

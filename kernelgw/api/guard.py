@@ -130,12 +130,15 @@ class Guard:
             work = asyncio.ensure_future(app(scope, receive, send))
             try:
                 await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)
-                scope[REVOKED] = revoked = not work.done()
+                scope[REVOKED] = not work.done()
             finally:
                 work.cancel()
-            with contextlib.suppress(*((asyncio.CancelledError,) if revoked else ())):
+            if not scope[REVOKED]:
                 await work
-        if revoked and scope["type"] == "websocket":
+                return
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+        if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": NO_LONGER})
 
     def _own(self, origin: str, host: str) -> bool:

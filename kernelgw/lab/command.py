@@ -18,7 +18,7 @@ from types import FrameType
 from urllib.parse import quote, urlsplit
 
 from ..client import Client, GatewayProblem
-from ..operate import address, running_here
+from ..operate import gateway_at
 from .notebooks import folder_at
 from .server import Server, serving
 
@@ -95,16 +95,11 @@ def check_installed() -> None:
 
 
 def _gateway(url: str | None, token: str | None) -> tuple[str, str]:
-    """The one that was named, or the one that runs here. Raises GatewayProblem."""
-    url = url or os.environ.get("KERNELGW_URL")
-    if url is None and (running := running_here()) is not None:
-        url, token = running["url"], token or running["token"]
-    if url is None:
-        raise GatewayProblem(0, "no_gateway", "No gateway runs here.", "Start one, or name another with --url.")
-    url, token = address(url, token)
+    """Raises GatewayProblem."""
+    url, token = gateway_at(url, token)
     if urlsplit(url).scheme not in ("http", "https"):
         raise GatewayProblem(0, "no_gateway", f"{url} is not the address of a gateway.", "It begins with http.")
-    return url.rstrip("/"), token or ""
+    return url, token or ""
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ import pytest
 
 from .client import House, Session, visiting
 from .gateway import MODULE, Gateway
+from .jupyter import Client, attached, kernel_of
+from .lab import Lab
 
 MakeGateway = Callable[..., Gateway]
 
@@ -33,6 +35,27 @@ def house(shared_gateway: Gateway, request: pytest.FixtureRequest) -> Iterator[H
 @pytest.fixture
 def session(house: House) -> Session:
     return house.session()
+
+
+@pytest.fixture
+def chat(session: Session) -> Session:
+    """With a variable of its bot's."""
+    session.run("x = 20")
+    return session
+
+
+@pytest.fixture(params=[True, False], ids=["v1", "legacy"])
+def lab(house: House, chat: Session, request: pytest.FixtureRequest) -> Iterator[Client]:
+    """A Jupyter client at the chat's kernel, in either protocol."""
+    with attached(house.gateway, kernel_of(chat), request.param) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shared_lab(shared_gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab at the shared gateway, by `kernelgw lab`."""
+    with Lab(tmp_path_factory.mktemp("lab"), shared_gateway.url) as lab:
+        yield lab
 
 
 @pytest.fixture

@@ -16,11 +16,18 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from .client import Session
 from .gateway import TOKEN, Gateway
 
 V1 = "v1.kernel.websocket.jupyter.org"
 TIMEOUT_S = 30
 JSON = dict[str, Any]
+
+
+def kernel_of(session: Session) -> str:
+    found = [each for each in session.client.get("/api/sessions").json() if each["name"] == session.id]
+    assert len(found) == 1
+    return str(found[0]["kernel"]["id"])
 
 
 @dataclass(frozen=True)

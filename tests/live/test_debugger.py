@@ -16,9 +16,8 @@ from .client import House, Session, problem, text
 from .conftest import MakeGateway
 from .debugger import Debugger
 from .gateway import TOKEN, Gateway
-from .jupyter import Message, attached
+from .jupyter import Message, attached, kernel_of
 from .jupyter import text as printed
-from .test_jupyter import kernel_of
 
 pytestmark = pytest.mark.live
 CODE = """

@@ -14,7 +14,7 @@ from .client import House, Session
 from .client import text as printed
 from .conftest import MakeGateway
 from .gateway import TOKEN
-from .jupyter import TIMEOUT_S, Client, Message, attached, text
+from .jupyter import TIMEOUT_S, Client, Message, attached, kernel_of, text
 
 pytestmark = pytest.mark.live
 COMM = """
@@ -31,26 +31,8 @@ get_ipython().kernel.comm_manager.register_target('echo', target)
 OPEN = "from comm import create_comm; c = create_comm(target_name='t', data={'n': 1}, buffers=[b'\\xff\\x00'])"
 
 
-def kernel_of(session: Session) -> str:
-    found = [each for each in session.client.get("/api/sessions").json() if each["name"] == session.id]
-    assert len(found) == 1
-    return str(found[0]["kernel"]["id"])
-
-
 def types(messages: list[Message]) -> list[str]:
     return [f"{each.channel} {each.content.get('execution_state', each.type)}" for each in messages]
-
-
-@pytest.fixture
-def chat(session: Session) -> Session:
-    session.run("x = 20")
-    return session
-
-
-@pytest.fixture(params=[True, False], ids=["v1", "legacy"])
-def lab(house: House, chat: Session, request: pytest.FixtureRequest) -> Iterator[Client]:
-    with attached(house.gateway, kernel_of(chat), request.param) as client:
-        yield client
 
 
 @pytest.fixture

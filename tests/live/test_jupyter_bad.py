@@ -15,8 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from . import proc
 from .client import House, Session
 from .gateway import TOKEN
-from .jupyter import Client, Message, attached, text
-from .test_jupyter import kernel_of
+from .jupyter import Client, Message, attached, kernel_of, text
 
 pytestmark = pytest.mark.live
 MIB = 1 << 20
@@ -44,12 +43,6 @@ forge(head('x' * 100000), parent, b'{}', b'{}')
 forge(b'{}', b'{}', b'{}', b'{}', *[b'b'] * 900)
 print('end')
 """
-
-
-@pytest.fixture
-def chat(session: Session) -> Session:
-    session.run("x = 20")
-    return session
 
 
 @pytest.fixture

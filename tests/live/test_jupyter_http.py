@@ -11,8 +11,7 @@ import pytest
 
 from .client import House, Session
 from .gateway import TOKEN
-from .jupyter import attached
-from .test_jupyter import kernel_of
+from .jupyter import attached, kernel_of
 
 pytestmark = pytest.mark.live
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from .client import House, Session
-from .jupyter import Client, attached
-from .test_jupyter import kernel_of
+from .jupyter import Client, attached, kernel_of
 
 pytestmark = pytest.mark.live
 
@@ -23,18 +20,6 @@ def interrupted(*args, **kwargs):
     return before(*args, **kwargs)
 kernel.{moment} = interrupted
 """
-
-
-@pytest.fixture
-def chat(session: Session) -> Session:
-    session.run("x = 20")
-    return session
-
-
-@pytest.fixture(params=[True, False], ids=["v1", "legacy"])
-def lab(house: House, chat: Session, request: pytest.FixtureRequest) -> Iterator[Client]:
-    with attached(house.gateway, kernel_of(chat), request.param) as client:
-        yield client
 
 
 @pytest.mark.parametrize("by", ["message", "http"])

@@ -18,9 +18,9 @@ from . import proc
 from .client import House, Session
 from .debugger import Debugger
 from .gateway import TOKEN, Gateway
-from .jupyter import attached, text
+from .jupyter import attached, kernel_of, text
 from .test_debugger import CODE, debug
-from .test_jupyter import OPEN, kernel_of
+from .test_jupyter import OPEN
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 START_S = 60

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from .client import House, Session
-from .jupyter import attached
-from .test_jupyter import kernel_of
+from .jupyter import attached, kernel_of
 
 pytestmark = pytest.mark.live
 PIDFD_GETFD = 438

@@ -17,9 +17,9 @@ from . import proc
 from .client import House, Session
 from .conftest import MakeGateway
 from .gateway import TOKEN
-from .jupyter import Client, Message, attached
+from .jupyter import Client, Message, attached, kernel_of
 from .lab import Lab
-from .test_jupyter import COMM, OPEN, kernel_of
+from .test_jupyter import COMM, OPEN
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 # As the debugger sends it.
@@ -38,18 +38,6 @@ def new_lab(house: House, tmp_path: Path) -> NewLab:
         return Lab(tmp_path / "lab", url or house.gateway.url, arguments, credential)
 
     return new
-
-
-@pytest.fixture(scope="module")
-def shared_lab(shared_gateway: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("lab"), shared_gateway.url) as lab:
-        yield lab
-
-
-@pytest.fixture
-def chat(session: Session) -> Session:
-    session.run("x = 20")
-    return session
 
 
 @pytest.fixture

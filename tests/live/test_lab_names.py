@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from .client import House, Session
+from .jupyter import kernel_of
 from .lab import Lab
-from .test_jupyter import kernel_of
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def shared_lab(shared_gateway: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("lab"), shared_gateway.url) as lab:
-        yield lab
 
 
 @pytest.fixture
 def lab(shared_lab: Lab, house: House) -> Lab:
     """The `house` is left first, so that its proof holds while Lab is there."""
     return shared_lab
-
-
-@pytest.fixture
-def chat(session: Session) -> Session:
-    session.run("x = 20")
-    return session
 
 
 def opened(lab: Lab, path: str) -> httpx.Response:

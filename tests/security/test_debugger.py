@@ -9,8 +9,7 @@ import pytest
 from tests.live.client import House, Session, visiting
 from tests.live.debugger import Debugger
 from tests.live.gateway import Gateway
-from tests.live.jupyter import Client, attached
-from tests.live.test_jupyter import kernel_of
+from tests.live.jupyter import Client, attached, kernel_of
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 

@@ -16,8 +16,7 @@ import pytest
 from tests.live import proc
 from tests.live.client import House, Session, visiting
 from tests.live.gateway import MODULE, TOKEN, Gateway
-from tests.live.jupyter import attached
-from tests.live.test_jupyter import kernel_of
+from tests.live.jupyter import attached, kernel_of
 
 from .doors import Door, doors
 

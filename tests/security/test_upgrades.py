@@ -12,9 +12,8 @@ from websockets.exceptions import InvalidStatus
 from tests.live import proc
 from tests.live.client import Session
 from tests.live.gateway import TOKEN, Gateway
-from tests.live.jupyter import V1, attached
+from tests.live.jupyter import V1, attached, kernel_of
 from tests.live.raw import raw
-from tests.live.test_jupyter import kernel_of
 
 pytestmark = pytest.mark.live
 OTHER = "token-of-a-new-day"
