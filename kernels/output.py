@@ -41,7 +41,8 @@ HEARD_MS = 100
 # What nobody has heard yet is kept at the end for so long, as the fork server waits for a gateway.
 ALONE_S = 900.0
 MOST_READS = 16
-# So long what programs write waits for the end of a line that somebody has begun to print.
+# So long the beginning of a printed line waits for its end, which `print` writes by itself, and so does what programs
+# write meanwhile.
 LINE_S, LINE_POLL_S = 0.05, 0.0005
 # Who prints looks first for what programs and C code wrote before; after so many looks in vain not each time any more.
 NOTHING = bytes(4)
@@ -236,6 +237,8 @@ class Output:
             self._gather(poll, sent_at + GATHER_S)
             self._awake = False
             if self._queue:
+                if not self._held_back:
+                    self._wait_for_line()
                 self._send_all()
                 sent_at = time.monotonic()
         self._send_all()

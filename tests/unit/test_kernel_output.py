@@ -228,6 +228,16 @@ def test_text_that_nobody_flushes_comes_soon(house: House) -> None:
     house.socket.until(lambda: house.text() == "xxx")
 
 
+def test_a_line_that_is_being_printed_comes_whole(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINE_S", 60.0)
+    house.output.start()
+    house.stdout.write("line")
+    with house.socket.arrived:
+        assert not house.socket.arrived.wait_for(house.messages, 0.1)
+    house.stdout.write("\n")
+    house.socket.until(lambda: house.messages() == [("stdout", "line\n")])
+
+
 def test_a_message_does_not_wait_for_more_text(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GATHER_S", 60.0)
     house.output.start()
