@@ -105,7 +105,8 @@ class Chassis:
         kernel.stdin_socket = stdin
         asyncio.set_event_loop(asyncio.new_event_loop())
         kernel.shell_stream = ZMQStream(shell, IOLoop.current())
-        self._connect_shell(session)
+        if shell := getattr(kernel, "shell", None):
+            self._connect_shell(session, shell)
 
     def _open_control(self, control: Any) -> bool:
         """Called when something happens on the control socket. The thread for it is started by the first
@@ -120,8 +121,7 @@ class Chassis:
         thread.start()
         return True
 
-    def _connect_shell(self, session: Session) -> None:
-        shell = self.kernel.shell
+    def _connect_shell(self, session: Session, shell: Any) -> None:
         for publisher, topic in ((shell.displayhook, "execute_result"), (shell.display_pub, "display_data")):
             publisher.session = session
             publisher.pub_socket = self.output
@@ -131,7 +131,8 @@ class Chassis:
         sys.stdout = Stream(output, "stdout", 1)
         sys.stderr = Stream(output, "stderr", 2)
         self.kernel._stdout, self.kernel._stderr = sys.stdout, sys.stderr
-        _attribute_threads(self.kernel.shell)
+        if shell := getattr(self.kernel, "shell", None):
+            _attribute_threads(shell)
         self._leave = os._exit
         os._exit = self.leave  # type: ignore[assignment]
         os.register_at_fork(after_in_child=output.become_child)

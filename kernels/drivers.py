@@ -18,7 +18,15 @@ from .seal import default_signals
 
 # Exit code of a child that could not become its kernel.
 FAILED = 71
-DRIVERS = MappingProxyType({"python": "python.kernel", "gvisor": "gvisor"})
+DRIVERS = MappingProxyType(
+    {
+        "python": "python.kernel",
+        "javascript": "javascript.kernel",
+        "bash": "bash.kernel",
+        "kernelspec": "kernelspec.kernel",
+        "gvisor": "gvisor",
+    }
+)
 
 
 def execute(boot: dict[str, Any], fds: list[int]) -> NoReturn:

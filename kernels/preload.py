@@ -31,6 +31,9 @@ def prepare(modules: Sequence[str], variables: Mapping[str, str]) -> None:
     os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="ipython-")
     atexit.register(shutil.rmtree, os.environ["IPYTHONDIR"], ignore_errors=True)
     # Only now: what it imports reads the variables above.
+    from .bash import kernel as _bash  # noqa: F401
+    from .javascript import kernel as _javascript  # noqa: F401
+    from .kernelspec import kernel as _kernelspec  # noqa: F401
     from .python import kernel
 
     kernel.build()

@@ -100,8 +100,15 @@ class KernelClient:
         except TimeoutError:
             log.debug("output of an ended kernel stayed open")
 
-    def send(self, channel: str, msg_type: str, msg_id: str, content: Mapping[str, Any]) -> None:
-        self._peers[channel].send(wire.encode(msg_type, msg_id, self.session, content))
+    def send(
+        self,
+        channel: str,
+        msg_type: str,
+        msg_id: str,
+        content: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._peers[channel].send(wire.encode(msg_type, msg_id, self.session, content, metadata))
 
     def relay(self, channel: str, raw: Sequence[bytes]) -> None:
         """A message as somebody else wrote it: header, parent header, metadata, content, buffers."""
@@ -111,7 +118,8 @@ class KernelClient:
         """Returns when the kernel has taken most of what was sent to it, or is gone."""
         await self._peers[channel].room()
 
-    def execute(self, msg_id: str, code: str, allow_stdin: bool) -> None:
+    def execute(self, msg_id: str, code: str, allow_stdin: bool, language: str) -> None:
+        """`language`: of those that the kernel speaks."""
         content = {
             "code": code,
             "silent": False,
@@ -120,7 +128,7 @@ class KernelClient:
             "allow_stdin": allow_stdin,
             "stop_on_error": False,
         }
-        self.send("shell", "execute_request", msg_id, content)
+        self.send("shell", "execute_request", msg_id, content, {"language": language})
 
     def answer_input(self, value: str) -> None:
         self.send("stdin", "input_reply", uuid.uuid4().hex, {"value": value})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..environments import Environment
+from ..languages import Language
 from ..sandbox import bubblewrap, seccomp
 from ..sandbox.gvisor import Gvisor
 from ..sandbox.policy import KERNELS, WORKSPACE, Limits, Policy
@@ -42,6 +43,7 @@ def boot(
     limits: Limits,
     sockets: Path,
     online: bool,
+    language: Language,
 ) -> dict[str, Any]:
     """What the fork server's child becomes. `sockets`: the directory of the kernel's listeners."""
     if policy.uid is None:
@@ -57,7 +59,8 @@ def boot(
         "argv": [str(environment.python), "-I", "-X", "frozen_modules=off", KERNELS, "inside"],
         "limits": limits.as_rlimits(True) | {"nproc": limits.processes},
         "inside": {
-            "driver": "python",
+            "driver": language.driver,
+            "options": dict(language.options),
             "channels": CHANNELS,
             "env": variables,
             "cwd": WORKSPACE,

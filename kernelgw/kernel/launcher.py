@@ -17,6 +17,7 @@ from ..egress import packages
 from ..egress.packages import Packages
 from ..egress.rules import Rules
 from ..environments import Environment
+from ..languages import DEFAULT, Language
 from ..sandbox import bubblewrap, seccomp
 from ..sandbox.courtesy import Courtesy
 from ..sandbox.policy import Limits
@@ -142,6 +143,7 @@ class Launcher:
         variables: Mapping[str, str],
         terms: Terms,
         door: Door | None = None,
+        language: Language = DEFAULT,
     ) -> Kernel:
         """A kernel that is sealed and listening; with a `door`, to whoever comes through that. Raises
         KernelDidNotStart, and leaves nothing behind then."""
@@ -155,7 +157,7 @@ class Launcher:
         server.watch(kernel.id, kernel.on_event)
         try:
             async with asyncio.timeout(kernel.start_timeout_s):
-                await self._spawn(kernel, environment, variables, terms, source)
+                await self._spawn(kernel, environment, variables, terms, source, language)
                 await kernel.ready()
         except BaseException as error:
             kernel.abandon()
@@ -206,6 +208,7 @@ class Launcher:
         variables: Mapping[str, str],
         terms: Terms,
         source: Packages | None,
+        language: Language,
     ) -> None:
         fences, limits = self.fences, terms.limits
         kernel.group = fences.cgroups.create(kernel.id, fences.gvisor.around(limits) if fences.gvisor else limits)
@@ -225,7 +228,9 @@ class Launcher:
             if policy is not None and fences.gvisor is not None:
                 if out is not None:
                     inside.lend_listener(out, directory)
-                boot = inside.boot(fences.gvisor, policy, environment, seen, limits, directory, out is not None)
+                boot = inside.boot(
+                    fences.gvisor, policy, environment, seen, limits, directory, out is not None, language
+                )
                 order: dict[str, Any] = {"sandbox": None, "seal": inside.seal(groups)}
                 order |= {"binds": inside.binds(policy), "owner": policy.uid}
             else:
@@ -241,7 +246,7 @@ class Launcher:
                         "further": recipe.further(kernel.workspace, fences.sandboxed),
                     },
                 }
-                boot = recipe.boot(environment, seen, fences.start, kernel.wiring)
+                boot = recipe.boot(environment, seen, fences.start, kernel.wiring, language)
                 fds += [out.fileno()] if out else []
             await kernel.server.spawn(boot, fds, id=kernel.id, **order)
         finally:

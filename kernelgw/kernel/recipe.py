@@ -9,6 +9,7 @@ from typing import Any
 
 from ..egress.packages import Packages
 from ..environments import Environment
+from ..languages import Language
 from ..sandbox import bubblewrap, seccomp
 from ..sandbox.cgroups import Group
 from ..sandbox.policy import HOME, KERNELS, WORKSPACE, WRITABLE, Limits, Policy
@@ -82,9 +83,11 @@ def further(workspace: Workspace, sandboxed: bool) -> str:
     return base64.b64encode(seccomp.without_marks()).decode() if workspace.lent and sandboxed else ""
 
 
-def boot(environment: Environment, variables: dict[str, str], start: str, wiring: Mapping[str, Any]) -> dict[str, Any]:
+def boot(
+    environment: Environment, variables: dict[str, str], start: str, wiring: Mapping[str, Any], language: Language
+) -> dict[str, Any]:
     """What the sealed child becomes. `wiring`: its channels, and how it is to speak on them."""
-    boot: dict[str, Any] = {"driver": "python", "env": variables, **wiring}
+    boot: dict[str, Any] = {"driver": language.driver, "options": dict(language.options), "env": variables, **wiring}
     if start == "exec":
         argv = [str(environment.python), "-I", "-X", "frozen_modules=off", KERNELS]
         boot["exec"] = {"argv": argv, "env": variables, "kernel": True}

@@ -65,7 +65,9 @@ def decode(frames: list[bytes]) -> Message:
     return Message(str(header.get("msg_type")), str(header.get("msg_id")), str(parent.get("msg_id") or ""), raw)
 
 
-def encode(msg_type: str, msg_id: str, session: str, content: Mapping[str, Any]) -> list[bytes]:
+def encode(
+    msg_type: str, msg_id: str, session: str, content: Mapping[str, Any], metadata: Mapping[str, Any] | None = None
+) -> list[bytes]:
     header = {
         "msg_id": msg_id,
         "msg_type": msg_type,
@@ -74,7 +76,7 @@ def encode(msg_type: str, msg_id: str, session: str, content: Mapping[str, Any])
         "date": datetime.now(UTC).isoformat(),
         "version": PROTOCOL,
     }
-    return [DELIMITER, b"", orjson.dumps(header), b"{}", b"{}", orjson.dumps(content)]
+    return [DELIMITER, b"", orjson.dumps(header), b"{}", orjson.dumps(metadata or {}), orjson.dumps(content)]
 
 
 def _check_complexity(data: bytes) -> None:

@@ -12,6 +12,7 @@ from ..errors import GatewayError
 from ..kernel.exits import Exit
 from ..kernel.kernel import Kernel
 from ..kernel.launcher import Launcher, Terms
+from ..languages import DEFAULT, Language
 from ..sandbox.workspaces import Workspace
 
 # After a failed start, doubling, so that a broken environment does not spin.
@@ -53,10 +54,12 @@ class Pool:
         self.refill()
         return None
 
-    async def launch(self, workspace: Workspace, variables: dict[str, str], terms: Terms) -> Kernel:
+    async def launch(
+        self, workspace: Workspace, variables: dict[str, str], terms: Terms, language: Language = DEFAULT
+    ) -> Kernel:
         """A kernel in an existing workspace: the cold way. Waits its turn when many are starting."""
         async with self._starting:
-            return await self._launcher.launch(self.environment, workspace, variables, terms)
+            return await self._launcher.launch(self.environment, workspace, variables, terms, language=language)
 
     def refill(self) -> None:
         if not self._closed and self._refill is None and len(self._ready) < self.size:

@@ -30,6 +30,7 @@ from ..errors import (
 from ..kernel.exits import GATEWAY_GONE
 from ..kernel.kernel import Kernel
 from ..kernel.launcher import Launcher, Terms
+from ..languages import DEFAULT, Language, Languages
 from ..sandbox.policy import Limits
 from ..sandbox.workspaces import Workspace
 from ..settings import Settings
@@ -45,7 +46,6 @@ from .terms import ASK_FOR_LESS, agree
 
 # Whoever writes a URL takes "." and ".." out of it, and then means another one.
 ID = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,128}")
-LANGUAGES = ("python",)
 LIVE = frozenset({State.STARTING, State.IDLE, State.BUSY})
 RETRY_AFTER_S = 5
 CULL_INTERVAL_S = 1.0
@@ -61,6 +61,7 @@ class Registry:
         # Of older executions than sessions keep themselves; None where there is none.
         self.store = store
         self.sessions: dict[str, Session] = {}
+        self.languages = Languages()
         self._pools: dict[str, Pool] = {}
         self._starting = asyncio.Semaphore(settings.max_starting)
         self._shelf = Shelf(settings.data_dir, settings.keep == "disk", store, settings.free_bytes)
@@ -166,7 +167,6 @@ class Registry:
                 "Use 1 to 128 letters, digits, dots, dashes or underscores.",
             )
         plan = self._plan(wishes or {})
-        self.check_language(plan.language)
         self.admit(plan.terms.limits)
         session = self._session(name, plan)
         session.begin()
@@ -188,7 +188,7 @@ class Registry:
             raise BadRequest(f"limits: output_bytes may be {settings.output_bytes} at most here.", ASK_FOR_LESS)
         network = wishes.get("network") or "off"
         return Plan(
-            language=wishes.get("language") or LANGUAGES[0],
+            language=self.language(wishes.get("language")).name,
             environment=environment,
             terms=agree(settings, limits, network, self.launcher.fences.cgroups.controllers),
             network=network,
@@ -207,10 +207,12 @@ class Registry:
             wishes=wishes,
         )
 
-    @staticmethod
-    def check_language(language: str | None) -> None:
-        if language is not None and language not in LANGUAGES:
-            raise UnknownLanguage(f"There is no language {language[:200]!r} here.", languages=list(LANGUAGES))
+    def language(self, name: str | None) -> Language:
+        """By its name or another that people have for it; the default for None. Raises UnknownLanguage."""
+        found = DEFAULT if name is None else self.languages.find(name)
+        if found is None:
+            raise UnknownLanguage(f"There is no language {str(name)[:200]!r} here.", languages=self.languages.names)
+        return found
 
     async def delete(self, name: str) -> bool:
         """Returns whether all of it is gone: from a store that cannot be used now it goes later."""
@@ -280,15 +282,17 @@ class Registry:
     async def take(self, session: Session) -> Kernel:
         """A kernel for a session: warm if it has no workspace yet, else started in the one it has."""
         pool = self.pool(session.plan.environment)
-        if session.workspace is None:
+        language = self.language(session.plan.language)
+        if session.workspace is None and language is DEFAULT:
             kernel = pool.take(session.plan.terms)
             if kernel is not None:
                 session.workspace = kernel.workspace
                 _claim(kernel, session.plan)
                 return kernel
+        if session.workspace is None:
             session.workspace = await self._new_workspace(session.plan)
         terms = replace(session.plan.terms, session=session.id)
-        kernel = await pool.launch(session.workspace, session.plan.variables, terms)
+        kernel = await pool.launch(session.workspace, session.plan.variables, terms, language)
         _claim(kernel, session.plan)
         return kernel
 

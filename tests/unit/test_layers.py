@@ -26,7 +26,7 @@ LAYERS = (
     ("access", "artifacts", "egress", "sandbox", "store"),
     ("settings",),
     ("errors", "hardening", "children"),
-    ("environments",),
+    ("environments", "languages"),
 )
 ALONE = ("events", "client", "web")  # import nothing else of ours
 USES_CLIENT = ("run", "lab", "operate")  # commands that talk to a gateway as anyone would; the gateway itself does not

@@ -1,0 +1,49 @@
+"""The languages that sessions speak: what each is called, and what speaks it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+PYTHON, JAVASCRIPT, TYPESCRIPT, BASH = "python", "javascript", "typescript", "bash"
+
+
+@dataclass(frozen=True)
+class Language:
+    """`kernel`: the name of the kernel that a session runs it in, unless another is asked for; languages that share one
+    share its variables. `driver`: what a kernel of it becomes, from the table in kernels/drivers.py, with `options`."""
+
+    name: str
+    title: str
+    kernel: str
+    driver: str
+    aliases: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+# Models and people write these; ours come first where two have the same.
+OWN = (
+    Language(PYTHON, "Python", PYTHON, "python", ("py", "python3", "ipython", "ipython3")),
+    Language(JAVASCRIPT, "JavaScript", JAVASCRIPT, "javascript", ("js", "node", "nodejs", "mjs", "cjs", "jsx")),
+    Language(TYPESCRIPT, "TypeScript", JAVASCRIPT, "javascript", ("ts", "mts", "cts", "tsx")),
+    Language(BASH, "Bash", BASH, "bash", ("sh", "shell", "zsh", "console", "terminal", "shellscript")),
+)
+DEFAULT = OWN[0]
+
+
+class Languages:
+    """What a gateway offers, by name and alias."""
+
+    def __init__(self, further: tuple[Language, ...] = ()) -> None:
+        self._all = {language.name: language for language in (*further, *OWN)}
+        self._known = {alias: each for each in (*further, *OWN) for alias in each.aliases} | self._all
+
+    def find(self, name: str) -> Language | None:
+        """By a name or an alias, in whatever case."""
+        return self._known.get(name.strip().lower()) or self._all.get(name)
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self._all)
