@@ -71,7 +71,7 @@ def close(name: str, names: Iterable[str], alike: float = ALIKE) -> list[str]:
                 found.append((-ratio, each))
             if time.monotonic() > end:
                 break
-    return [each for _, each in sorted(found)[:MOST_FOUND]]
+    return [each for _, each in sorted(set(found))[:MOST_FOUND]]
 
 
 def _named(name: str, folder: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -13,7 +14,11 @@ LONGEST_TEXT, LONGEST_VALUE = 8 << 10, 2 << 10
 MOST_SHOWN, MOST_NAMED = 10, 3
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]{0,100}[ -/]{0,10}[@-~]|\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)|[@-Z\\^_])")
 PACKAGE = re.compile(r"/(?:site-packages|dist-packages|node_modules)/(@[^/]+/[^/]+|[^/]+)")
-BETWEEN = {"cause": "That was the cause of:", "context": "While that was handled:"}
+# The engine that runs cells stands between the user's code and itself, and tells nobody anything.
+UNSEEN = "IPython"
+# What Python says of where, by a file name that means nothing.
+SYNTAX_PLACE = re.compile(r" \(\d{1,12}\.py, line \d{1,9}\)\Z")
+BETWEEN = MappingProxyType({"cause": "That was the cause of:", "context": "While that was handled:"})
 
 
 def text(error: Json) -> str:
@@ -25,7 +30,8 @@ def text(error: Json) -> str:
     members = [each for each in error.get("causes", ()) if each["relation"] == "member"]
     parts: list[str] = []
     for cause in reversed(before):
-        parts += [*_frames(cause["frames"], 0), _last_line(cause), BETWEEN[cause["relation"]]]
+        mine = any(not each["library"] for each in cause["frames"])
+        parts += [*(_frames(cause["frames"], 0) if mine else ()), _last_line(cause), BETWEEN[cause["relation"]]]
     parts += [*_frames(error["frames"], 2), _last_line(error)]
     parts += [f"  - {_last_line(each)}{_where(each['frames'])}" for each in members]
     return _fitting(clean("\n".join(parts)))
@@ -37,10 +43,10 @@ def clean(text: str) -> str:
 
 
 def _last_line(error: Json) -> str:
-    name, value = error["name"], error["value"]
+    name, value = error["name"], SYNTAX_PLACE.sub("", error["value"])
     if len(value) > LONGEST_VALUE:
         value = f"{value[: LONGEST_VALUE // 2]} … {value[-LONGEST_VALUE // 2 :]}"
-    return f"{name}: {value}" if value else name
+    return f"{name}: {value}" if value else str(name)
 
 
 def _where(frames: list[Json]) -> str:
@@ -50,22 +56,24 @@ def _where(frames: list[Json]) -> str:
 
 def _frames(frames: list[Json], around: int) -> Iterator[str]:
     """`around`: how many lines of source are shown on each side, of the innermost that is the user's."""
-    mine = [each for each in frames if not each["library"]]
-    hidden = mine[MOST_SHOWN // 2 : -MOST_SHOWN // 2] if len(mine) > MOST_SHOWN else []
-    for kind, group in groupby(frames, lambda each: 0 if each["library"] else 1 if _in(each, hidden) else 2):
+    runs = [list(run) for _, run in groupby(frames, _place)]
+    mine = [run for run in runs if not run[0]["library"]]
+    hidden = [id(run) for run in mine[MOST_SHOWN // 2 : -MOST_SHOWN // 2]] if len(mine) > MOST_SHOWN else []
+    for shown, group in groupby(runs, lambda run: not run[0]["library"] and id(run) not in hidden):
         some = list(group)
-        if kind == 2:
-            for each in some:
-                yield from _shown(each, around if each is mine[-1] else 0)
+        if shown:
+            for run in some:
+                yield from _shown(run, around if run is mine[-1] else 0)
         else:
-            yield _folded(some, _libraries(some) if kind == 0 else "your code")
+            yield from _folded([each for run in some for each in run])
 
 
-def _in(frame: Json, frames: list[Json]) -> bool:
-    return any(frame is each for each in frames)
+def _place(frame: Json) -> tuple[Any, ...]:
+    return (True,) if frame["library"] else (False, frame["file"], frame["line"], frame["function"])
 
 
-def _shown(frame: Json, around: int) -> Iterator[str]:
+def _shown(run: list[Json], around: int) -> Iterator[str]:
+    frame = run[0]
     if left_out := frame.get("left_out"):
         yield f"… {left_out} frames left out"
     column = f", column {frame['column']}" if "column" in frame else ""
@@ -73,12 +81,21 @@ def _shown(frame: Json, around: int) -> Iterator[str]:
     yield f"{frame['file']}, line {frame['line']}{column}{function}"
     for number, line in frame["source"]:
         if abs(number - frame["line"]) <= around:
-            yield f"{'>' if number == frame['line'] else ' '} {number:>4} | {line}"
+            yield f"{'>' if number == frame['line'] else ' '} {number:>4} | {line}".rstrip()
+    if len(run) > 1:
+        yield f"… the same {_count(run[1:])} times more"
 
 
-def _folded(frames: list[Json], where: str) -> str:
-    count = len(frames) + sum(each.get("left_out", 0) for each in frames)
-    return f"… {count} frame{'' if count == 1 else 's'} in {where}"
+def _folded(frames: list[Json]) -> Iterator[str]:
+    libraries = [each for each in frames if each["library"]]
+    where = _libraries(libraries) if libraries else "your code"
+    if where != UNSEEN:
+        count = _count(frames)
+        yield f"… {count} frame{'' if count == 1 else 's'} in {where}"
+
+
+def _count(frames: list[Json]) -> int:
+    return len(frames) + int(sum(each.get("left_out", 0) for each in frames))
 
 
 def _libraries(frames: list[Json]) -> str:

@@ -173,5 +173,5 @@ class Dialogue:
         failed = reply.get("status") != "ok"
         if failed:
             execution.error = translate.error(reply)
-            self._recorder.advise(execution.error)
+            self._recorder.advise(execution.error, execution)
         self._finish(execution, execution.outcome(failed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..kernel.kernel import Kernel
 from ..kernel.launcher import Terms
 from ..sandbox.policy import Limits
 from .artifacts import Allowance
@@ -32,6 +33,10 @@ class Plan:
     max_queued: int = 100
     # What was asked for, as it was asked for.
     wishes: dict[str, Any] = field(default_factory=dict)
+
+    def network_of(self, kernel: Kernel | None) -> Any:
+        """As it was asked for, or "open": without a sandbox a kernel has the machine's own."""
+        return self.network if kernel is None or kernel.sandboxed else "open"
 
     def allowed(self) -> dict[str, Any]:
         """What the session may use, as its caller sees it."""

@@ -25,7 +25,7 @@ from .debugging import Debugging
 from .dialogue import Dialogue
 from .ending import Ending
 from .execution import Execution, Order, Status
-from .hints import hint
+from .hints import hint, stopped
 from .history import History
 from .inbox import Inbox
 from .lifecycle import WITHOUT_KERNEL, State, move
@@ -58,7 +58,7 @@ class Session:
         self.generation = 0
         self._source = source
         self._queue = Queue(plan.max_queued, self._complete)
-        self._recorder = Recorder(self.log, lambda name, value: hint(name, value, plan.network != "off"))
+        self._recorder = Recorder(self.log, lambda error, language: hint(error, plan.network_of(self.kernel), language))
         self._starting: asyncio.Task[None] | None = None
         self.artifacts = Artifacts(id_, self.log, drawer, plan.artifacts)
         self.dialogue = Dialogue(self.log, self._recorder, self.executions, self._over, self.artifacts)
@@ -318,7 +318,8 @@ class Session:
         execution = self.dialogue.current
         if execution is not None and execution.ended is None:
             status = execution.stopping if exit_.cause == "deadline" else None
-            execution.lost("KernelDied", exit_.reason, exit_.hint)
+            advice = stopped(execution, lost=True) if status is not None else None
+            execution.lost("KernelDied", exit_.reason, advice or exit_.hint)
             self._ending.begin(execution, status or Status.KILLED, kernel)
         # What was waiting had counted on variables that are gone; what came later had not, nor what came after
         # a planned end.

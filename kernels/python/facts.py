@@ -49,7 +49,7 @@ def _module(name: str, workspace: str) -> Json:
 
 
 def _file(name: str, workspace: str) -> str | None:
-    """Of the workspace, or of a folder right in it."""
+    """Of the workspace, or of a folder right in it; as it is called from here."""
     try:
         with os.scandir(workspace) as entries:
             folders = (each.name for each in islice(entries, similar.MOST_NAMES) if each.is_dir(follow_symlinks=False))
@@ -58,10 +58,9 @@ def _file(name: str, workspace: str) -> str | None:
         return None
     for place in places:
         path = os.path.join(workspace, place, name)
-        if os.path.isfile(path + ".py"):
-            return os.path.join(place, name + ".py")
-        if os.path.isfile(os.path.join(path, "__init__.py")):
-            return os.path.join(place, name, "__init__.py")
+        for file in (path + ".py", os.path.join(path, "__init__.py")):
+            if os.path.isfile(file):
+                return os.path.relpath(file)
     return None
 
 

@@ -22,6 +22,8 @@ AROUND = 2
 LONGEST_LINE, LONGEST_NAME, LONGEST_VALUE = 300, 300, 64 << 10
 LARGEST_FILE, MOST_READ = 1 << 20, 8
 NO_TEXT = "<its text cannot be had>"
+# Compiled: as it was called where that was done.
+CYTHON = (".pyx", ".pxi", ".pxd")
 # What runs cells.
 MACHINERY = ("/IPython/", "/ipykernel/")
 
@@ -125,7 +127,7 @@ class Describer:
         if (number := self._cell(path)) is not None:
             return f"cell {number}", False
         library = "/site-packages/" in path or "/dist-packages/" in path or path.startswith("<frozen ")
-        library = library or path.startswith(self._libraries) or _is_machinery(path)
+        library = library or path.startswith(self._libraries) or path.endswith(CYTHON) or _is_machinery(path)
         relative = path.removeprefix(self.workspace + "/")
         return _plain(relative, 4 * LONGEST_NAME), library
 

@@ -142,11 +142,13 @@ class Shell(ZMQInteractiveShell):
         """For a gateway; a notebook has no place for it."""
         if self.kernel.changes is None:
             return {}
-        try:
+        found: dict[str, Any] = {}
+        with contextlib.suppress(Exception):
             describer = frames.Describer(self.compile._filename_map.get, self.workspace)
-            return describer.describe(value) | facts.of(value, self.workspace)
-        except Exception:
-            return {}
+            found |= describer.describe(value)
+        with contextlib.suppress(Exception):
+            found |= facts.of(value, self.workspace)
+        return found
 
 
 class Untold(Exception):
