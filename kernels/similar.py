@@ -21,17 +21,17 @@ ENOUGH_S = 0.05
 # What programs say of a path that is not there: Node, then bash and the programs that it runs.
 NOT_THERE = (
     re.compile(r"ENOENT: no such file or directory, \w{1,20} '([^'\n]{1,1000})'"),
+    re.compile(r"Cannot find module '(\.{0,2}/[^'\n]{1,1000})'"),
     re.compile(r"(?:^|[\n:] )'?([^:'\n]{1,1000})'?: No such file or directory\s*$"),
     re.compile(r"cannot (?:access|stat|open) '([^'\n]{1,1000})'(?: for \w+)?: No such file or directory\s*$"),
 )
 LOOKED_AT = 2_000
 
 
-def facts(name: str, value: str, folder: str | None = None) -> dict[str, Any]:
-    """`{"similar": [...]}` when a failure of this name and value is of a file that is not there, else nothing.
-    `folder`: where the program is; as this process when that is not known."""
-    path = missing(value)
-    return {"similar": found} if path is not None and (found := files(path, folder or os.getcwd())) else {}
+def facts(said: str, folder: str) -> dict[str, Any]:
+    """`{"similar": [...]}` when what a program, which is in `folder`, said is of a file that is not there, else {}."""
+    path = missing(said)
+    return {"similar": found} if path is not None and (found := files(path, folder)) else {}
 
 
 def missing(text: str) -> str | None:
@@ -46,6 +46,8 @@ def files(path: str, folder: str) -> list[str]:
     if not 0 < len(path) <= LONGEST_PATH or "\0" in path:
         return []
     parent, name = os.path.split(path.rstrip("/"))
+    if not name:
+        return []
     where = os.path.join(folder, parent)
     if not os.path.isdir(where):
         return [each for each in _named(name, folder) if each != path]

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 Json = Mapping[str, Any]
-LONGEST_TEXT, LONGEST_VALUE = 8 << 10, 2 << 10
+LONGEST_TEXT, LONGEST_VALUE, LONGEST_CAUSE = 8 << 10, 2 << 10, 300
 # Of the user's frames, those that are shown: the first and the last.
 MOST_SHOWN, MOST_NAMED = 10, 3
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]{0,100}[ -/]{0,10}[@-~]|\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)|[@-Z\\^_])")
-PACKAGE = re.compile(r"/(?:site-packages|dist-packages|node_modules)/(@[^/]+/[^/]+|[^/]+)")
+PACKAGE = re.compile(r"(?:\A|/)(?:site-packages|dist-packages|node_modules)/(@[^/]+/[^/]+|[^/]+)")
 # The engine that runs cells stands between the user's code and itself, and tells nobody anything.
 UNSEEN = "IPython"
 # What Python says of where, by a file name that means nothing.
@@ -31,9 +31,13 @@ def text(error: Json) -> str:
     parts: list[str] = []
     for cause in reversed(before):
         mine = any(not each["library"] for each in cause["frames"])
-        parts += [*(_frames(cause["frames"], 0) if mine else ()), _last_line(cause), BETWEEN[cause["relation"]]]
+        parts += [
+            *(_frames(cause["frames"], 0) if mine else ()),
+            _last_line(cause, LONGEST_CAUSE),
+            BETWEEN[cause["relation"]],
+        ]
     parts += [*_frames(error["frames"], 2), _last_line(error)]
-    parts += [f"  - {_last_line(each)}{_where(each['frames'])}" for each in members]
+    parts += [f"  - {_last_line(each, LONGEST_CAUSE)}{_where(each['frames'])}" for each in members]
     return _fitting(clean("\n".join(parts)))
 
 
@@ -42,10 +46,10 @@ def clean(text: str) -> str:
     return ESCAPES.sub("", text).replace("\x1b", "")
 
 
-def _last_line(error: Json) -> str:
+def _last_line(error: Json, most: int = LONGEST_VALUE) -> str:
     name, value = error["name"], SYNTAX_PLACE.sub("", error["value"])
-    if len(value) > LONGEST_VALUE:
-        value = f"{value[: LONGEST_VALUE // 2]} … {value[-LONGEST_VALUE // 2 :]}"
+    if len(value) > most:
+        value = f"{value[: most // 2]} … {value[-most // 2 :]}"
     return f"{name}: {value}" if value else str(name)
 
 

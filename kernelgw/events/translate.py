@@ -86,7 +86,8 @@ def error(content: Content) -> dict[str, Any]:
 
 def error_size(data: Mapping[str, Any]) -> int:
     """Bytes that an error takes, roughly."""
-    texts = [data["name"], data["value"], *data["traceback"], data.get("text", ""), data.get("hint", "")]
+    texts = [data["name"], data["value"], *data["traceback"]]
+    texts += [data[name] for name in ("text", "hint") if name in data]
     texts += [*frames.texts(data.get("frames", ())), *data.get("similar", ())]
     texts += [text for text in data.get("module", {}).values() if isinstance(text, str)]
     for cause in data.get("causes", ()):

@@ -16,7 +16,7 @@ from ..kernel.wire import Message
 from . import files, notes
 from .artifacts import Artifacts
 from .execution import Execution, Status
-from .hints import ended_for_memory
+from .hints import ended_for_memory, went_on
 from .recorder import Recorder
 
 if TYPE_CHECKING:
@@ -177,4 +177,7 @@ class Dialogue:
         if failed:
             execution.error = translate.error(reply)
             self._recorder.advise(execution.error, execution)
-        self._finish(execution, execution.outcome(failed))
+        outcome = execution.outcome(failed)
+        if outcome is Status.TIMED_OUT and execution.error is None:
+            execution.error = went_on(execution)
+        self._finish(execution, outcome)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from ..events.translate import Happening
@@ -38,10 +39,9 @@ def _hint(names: str, value: str | tuple[str, ...], text: str, online: bool | No
     return _Hint(re.compile(names), tuple(re.compile(each, re.IGNORECASE) for each in values), text, online)
 
 
-_UNREACHABLE = (
-    r"name resolution|name or service|unreachable|failed to resolve|could not resolve|EAI_AGAIN|ENOTFOUND|ENETUNREACH"
-)
-_REFUSED = r"connection refused|ECONNREFUSED"
+_UNREACHABLE = r"name resolution|name or service|unreachable|failed to resolve"
+# As Node and curl call it, in whatever error.
+_UNREACHABLE_SURELY = r"\b(EAI_AGAIN|ENOTFOUND|ENETUNREACH)\b|could not resolve host"
 _NOBODY = (
     "Nothing listens at this address. In a session without a network only its own programs can be reached, "
     "while they run."
@@ -67,8 +67,10 @@ _MEMORY = "The session's memory is used up: work on less data at once, or create
 _STDIN = 'Nobody is asked: run the cell with "stdin": true, and answer by POST …/input.'
 _KILLED = "A process of the session was killed, most often because its memory was used up: work on less data at once."
 _HINTS = (
-    _hint(r"gaierror|\w*(?:Error|Timeout|Exception)|ExitCode", _UNREACHABLE, NO_NETWORK, False),
-    _hint(rf"URLError|{_CONNECTING}|OSError|\w*Error", _REFUSED, _NOBODY, False),
+    _hint(rf"gaierror|URLError|{_CONNECTING}|HTTPError|OSError|SSLError|\w*Timeout", _UNREACHABLE, NO_NETWORK, False),
+    _hint(r"\w+", _UNREACHABLE_SURELY, NO_NETWORK, False),
+    _hint(rf"URLError|{_CONNECTING}|OSError", "connection refused", _NOBODY, False),
+    _hint(r"\w*Error", r"\bECONNREFUSED\b", _NOBODY, False),
     _hint("CalledProcessError", _FETCHERS, NO_NETWORK, False),
     _hint(r"\w*Error", r"may not be reached: ", _PRIVATE),
     _hint(r"\w*Error", r"tunnel connection failed: 403|not among the hosts that this session may reach", _NOT_ALLOWED),
@@ -97,13 +99,14 @@ def hint(error: Mapping[str, Any], network: Any, language: str) -> str | None:
 
 
 def _of_walls(error: Mapping[str, Any], network: Any) -> str | None:
-    # What is behind an error may say more than itself.
-    values = [error["value"], *(_ends(cause["value"]) for cause in error.get("causes", ()))]
-    for each in _HINTS:
-        if each.online is not None and (network == "open" or each.online != (network != "off")):
-            continue
-        if each.names.fullmatch(error["name"]) and any(each.fits(value) for value in values):
-            return each.text
+    # What it was raised from may say more than itself.
+    causes = takewhile(lambda cause: cause["relation"] == "cause", error.get("causes", ()))
+    for name, value in (error["name"], error["value"]), *((each["name"], _ends(each["value"])) for each in causes):
+        for each in _HINTS:
+            if each.online is not None and (network == "open" or each.online != (network != "off")):
+                continue
+            if each.names.fullmatch(name) and each.fits(value):
+                return each.text
     return None
 
 
@@ -121,6 +124,12 @@ def stopped(execution: Execution, name: str = "", lost: bool = False) -> str | N
     if execution.stopping is Status.INTERRUPTED and name in INTERRUPT_NAMES:
         return f"It was interrupted on request. {state}"
     return None
+
+
+def went_on(execution: Execution) -> dict[str, Any]:
+    """The error of one that was stopped at its deadline, and took no notice of it but ended."""
+    said = "It took no notice of its interrupt at the deadline, and ended after that."
+    return {"name": "TimedOut", "value": said, "traceback": [], "hint": stopped(execution)}
 
 
 def ended_for_memory(count: int) -> Happening:
