@@ -42,13 +42,20 @@ class Pools:
             raise UnknownEnvironment(str(error), environments=names) from None
         except (EnvironmentMissing, EnvironmentInvalid) as error:
             raise EnvironmentNotBuilt(str(error)) from None
-        size = self._settings.pool_size if environment == self._settings.environment else 0
-        if language.kernel != DEFAULT.kernel:
-            size = min(size, OF_OTHERS)
+        size = self._warm(environment) if language.kernel == DEFAULT.kernel else 0
         pool = Pool(self._launcher, built, size, self._starting, Terms(Limits.of(self._settings)), language)
         pool.room = self._room
         self._all[environment, language.kernel] = pool
         return pool
+
+    def use(self, environment: str, language: Language) -> Pool:
+        """The same, for a session that begins: others may begin with that language too. Raises as `find`."""
+        pool = self.find(environment, language)
+        pool.size = max(pool.size, min(OF_OTHERS, self._warm(environment)))
+        return pool
+
+    def _warm(self, environment: str) -> int:
+        return self._settings.pool_size if environment == self._settings.environment else 0
 
     @property
     def ready(self) -> int:

@@ -295,13 +295,13 @@ class Registry:
 
     async def _take(self, lane: Lane) -> Kernel:
         session, plan = lane.session, lane.session.plan
-        pool = self._pools.find(plan.environment, lane.language)
         if session.workspace is None:
-            kernel = pool.take(plan.terms)
+            kernel = self._pools.use(plan.environment, lane.language).take(plan.terms)
             if kernel is not None:
                 session.workspace = kernel.workspace
                 return kernel
             session.workspace = await self._new_workspace(plan)
+        pool = self._pools.find(plan.environment, lane.language)
         terms = replace(plan.terms, session=session.id)
         box = session.box if session.box is not None and session.box.open else None
         return await pool.launch(session.workspace, plan.variables, terms, box)
