@@ -82,9 +82,9 @@ class HostedKernel(OnChassis, Kernel):
         at any moment, so nothing here may wait."""
         raise NotImplementedError
 
-    def folder(self) -> str:
-        """Where the program is now."""
-        return os.getcwd()
+    def folder(self) -> str | None:
+        """Where the program is now, where that is known."""
+        return None
 
     # what it has
 

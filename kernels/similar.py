@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
@@ -26,12 +27,33 @@ NOT_THERE = (
     re.compile(r"cannot (?:access|stat|open) '([^'\n]{1,1000})'(?: for \w+)?: No such file or directory\s*$"),
 )
 LOOKED_AT = 2_000
+# How a shell names the command that failed; and those whose arguments are files, all of which have to be there.
+COMMAND = re.compile(r" from `([^`\n]{1,200})`\Z")
+READERS = frozenset(("cat", "cd", "file", "less", "ls", "md5sum", "more", "sha256sum", "source", "tac", "wc", "."))
+# What the shell would have made something else of.
+EXPANDED = frozenset("$*?~[]{}<>|&;()#!\\")
 
 
-def facts(said: str, folder: str) -> dict[str, Any]:
-    """`{"similar": [...]}` when what a program, which is in `folder`, said is of a file that is not there, else {}."""
+def facts(said: str, folder: str | None) -> dict[str, Any]:
+    """`{"similar": [...]}` when what a program said is of a file that is not there, else {}. `folder`: where it is, if
+    that is known."""
     path = missing(said)
-    return {"similar": found} if path is not None and (found := files(path, folder)) else {}
+    if path is None and folder is not None:
+        path = _argument(said, folder)
+    return {"similar": found} if path is not None and (found := files(path, folder or os.getcwd())) else {}
+
+
+def _argument(said: str, folder: str) -> str | None:
+    """The first file that a command was given and that is not there."""
+    match = COMMAND.search(said[-LOOKED_AT:])
+    if match is None or not EXPANDED.isdisjoint(match[1]):
+        return None
+    try:
+        command, *words = shlex.split(match[1])
+    except ValueError:
+        return None
+    paths = [word for word in words if word and not word.startswith("-")] if command in READERS else []
+    return next((path for path in paths if not os.path.lexists(os.path.join(folder, path))), None)
 
 
 def missing(text: str) -> str | None:

@@ -89,6 +89,10 @@ _HINTS = (
 )
 
 
+# As Node writes it; its `fetch` says no more by itself.
+_CAUSE = re.compile(r"\[cause\]: (\w{1,50}): (.{1,300})")
+
+
 def hint(error: Mapping[str, Any], network: Any, language: str) -> str | None:
     """`error`: as `translate.error` gives it; `network`: as the session was created with, "open" where it has no walls;
     `language`: of the cell."""
@@ -101,7 +105,10 @@ def hint(error: Mapping[str, Any], network: Any, language: str) -> str | None:
 def _of_walls(error: Mapping[str, Any], network: Any) -> str | None:
     # What it was raised from may say more than itself.
     causes = takewhile(lambda cause: cause["relation"] == "cause", error.get("causes", ()))
-    for name, value in (error["name"], error["value"]), *((each["name"], _ends(each["value"])) for each in causes):
+    known = [(each["name"], _ends(each["value"])) for each in causes]
+    if error["value"] == "fetch failed":
+        known += _CAUSE.findall("\n".join(error.get("traceback", ()))[-LOOKED_AT:])
+    for name, value in (error["name"], error["value"]), *known:
         for each in _HINTS:
             if each.online is not None and (network == "open" or each.online != (network != "off")):
                 continue

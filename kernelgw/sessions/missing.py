@@ -19,9 +19,8 @@ NO_NODE_MODULE = re.compile(r"Cannot find (?:module|package) '([^'\n]{1,200})'")
 NO_BUILTIN = re.compile(r"No such built-in module: node:(\w{1,100})")
 NPM_NAME = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*")
 NO_COMMAND = re.compile(r"(?:\A|[\s:])([\w.+-]{1,100}): command not found")
-STATUS_127 = re.compile(r"\A127\b|exit status 127\b")
+STATUS_127 = re.compile(r"\A127\b|exit (?:status|code) 127\b")
 PROGRAM = re.compile(r"No such file or directory: '([\w.+/-]{1,200})'\Z")
-NO_FILE = re.compile(r"ENOENT|No such file or directory|Cannot find module '[./]")
 MODULE_NAME = re.compile(r"[A-Za-z_][\w.]{0,200}", re.ASCII)
 
 TO_INSTALL = (
@@ -125,8 +124,8 @@ def _program_name(error: Error, language: str) -> str | None:
 
 
 def _file(error: Error, _: Any, __: str) -> str | None:
-    is_file = error["name"] == "FileNotFoundError" or NO_FILE.search(error["value"]) is not None
-    if not is_file or not error.get("similar"):
+    # The kernel looks for names like a missing one; of these two they are others than a file's.
+    if not error.get("similar") or error["name"] in ("ModuleNotFoundError", "NameError"):
         return None
     return f"There is no such file. Of similar names there are: {_listed(error['similar'])}."
 

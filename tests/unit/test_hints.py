@@ -131,6 +131,20 @@ def test_words_that_others_use_too_are_not_taken_for_the_network_s(name: str, va
     assert hint(name, value, online=False) is None
 
 
+def test_node_s_fetch_tells_why_in_its_traceback_alone() -> None:
+    lines = [
+        "TypeError: fetch failed",
+        "    at f (cell 1:1:1) {",
+        "  [cause]: Error: getaddrinfo EAI_AGAIN example.org",
+    ]
+    failed = {"name": "TypeError", "value": "fetch failed", "traceback": lines}
+    assert hints.hint(failed, "off", "javascript") == NO_NETWORK
+    assert hints.hint(failed, "full", "javascript") is None
+    refused = [*lines[:2], "  [cause]: Error: connect ECONNREFUSED 127.0.0.1:3000"]
+    assert str(hints.hint({**failed, "traceback": refused}, "off", "javascript")).startswith("Nothing listens")
+    assert hints.hint({**failed, "traceback": lines[:2]}, "off", "javascript") is None
+
+
 def test_what_an_error_was_raised_from_is_looked_at_too() -> None:
     cause = {"relation": "cause", "name": "Error", "value": "getaddrinfo EAI_AGAIN example.org", "frames": []}
     failed = {"name": "TypeError", "value": "fetch failed", "causes": [cause]}

@@ -70,6 +70,30 @@ def test_what_they_say_of_other_things(said: str) -> None:
     assert missing(said) is None
 
 
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("cat dta.csv", ["data.csv"]),
+        ("wc -l 'dta.csv'", ["data.csv"]),
+        ("cat -n data.csv dta.csv", ["data.csv"]),
+        ("cat data.csv", []),
+        # What is no file, or not by this name.
+        ("grep dta.csv notes", []),
+        ("head -n 5 dta.csv", []),
+        ("cat $dta.csv", []),
+        ("cat dta.*", []),
+        ("cat 'dta.csv", []),
+        ("python dta.csv", []),
+    ],
+)
+def test_a_file_that_a_shell_s_command_was_given(tmp_path: Path, command: str, found: list[str]) -> None:
+    (tmp_path / "data.csv").touch()
+    said = f"exit code 1 from `{command}`"
+    assert facts(said, str(tmp_path)).get("similar", []) == found
+    # Where it was is not known.
+    assert facts(said, None) == {}
+
+
 def test_a_failure_s_facts(tmp_path: Path) -> None:
     (tmp_path / "data.csv").touch()
     assert facts("cat: dta.csv: No such file or directory", str(tmp_path)) == {"similar": ["data.csv"]}
