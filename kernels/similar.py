@@ -17,7 +17,7 @@ MOST_FOLDERS = 50
 LONGEST_NAME = 100
 LONGEST_PATH = 1_000
 MOST_FOUND = 3
-ALIKE = 0.7
+ALIKE = 0.65
 ENOUGH_S = 0.05
 # What programs say of a path that is not there: Node, then bash and the programs that it runs.
 NOT_THERE = (
