@@ -53,7 +53,7 @@ MANNERS: Mapping[str, Manner] = MappingProxyType(
     {
         "python": Manner("The code, or a library, called os._exit({code}).", "an extension module"),
         "javascript": Manner("The code, or a library, called process.exit({code}).", "a native addon"),
-        "bash": Manner("The code ended its shell with exit status {code}.", "a program or a loadable builtin"),
+        "bash": Manner("The code ended its shell with exit status {code}.", "a loadable builtin"),
     }
 )
 OTHER = Manner("The code, or a library, ended the process with status {code}.", "a library with native code")
