@@ -52,6 +52,11 @@ _BY_PROXY = (
     "names are not resolved and addresses not reached without it."
 )
 _FETCHERS = (r"\b(pip3?|uv|npm|npx|yarn|pnpm|curl|wget|git)\b", r"returned non-zero exit status")
+# As a shell's kernel names a command that failed: those that surely wanted the network.
+_FETCHING = (
+    r" from `(?:(?:python3? -m )?pip3? install|uv (?:add|pip install)|(?:npm|pnpm|yarn) (?:install|i|add|ci)|npx"
+    r"|git (?:clone|fetch|pull|push))\b|exit code 6 from `curl\b|exit code 4 from `wget\b"
+)
 _CONNECTING = r"(?=\w*Connect)\w+"
 _NOT_ALLOWED = 'The session may not reach this host: name it in "network": {"allow": [...]} when creating the session.'
 _PRIVATE = "The host leads to an address of a private network: only the operator can allow that, by --network-private."
@@ -72,6 +77,7 @@ _HINTS = (
     _hint(rf"URLError|{_CONNECTING}|OSError", "connection refused", _NOBODY, False),
     _hint(r"\w*Error", r"\bECONNREFUSED\b", _NOBODY, False),
     _hint("CalledProcessError", _FETCHERS, NO_NETWORK, False),
+    _hint("ExitCode", _FETCHING, NO_NETWORK, False),
     _hint(r"\w*Error", r"may not be reached: ", _PRIVATE),
     _hint(r"\w*Error", r"tunnel connection failed: 403|not among the hosts that this session may reach", _NOT_ALLOWED),
     _hint(rf"gaierror|URLError|{_CONNECTING}|OSError", _DIRECT, _BY_PROXY, True),

@@ -19,7 +19,7 @@ NO_NODE_MODULE = re.compile(r"Cannot find (?:module|package) '([^'\n]{1,200})'")
 NO_BUILTIN = re.compile(r"No such built-in module: node:(\w{1,100})")
 NPM_NAME = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*")
 NO_COMMAND = re.compile(r"(?:\A|[\s:])([\w.+-]{1,100}): command not found")
-STATUS_127 = re.compile(r"\A127\b|exit (?:status|code) 127\b")
+STATUS_127 = re.compile(r"\A127\b|exit (?:status|code) 127\b(?! by `exit`)")
 PROGRAM = re.compile(r"No such file or directory: '([\w.+/-]{1,200})'\Z")
 MODULE_NAME = re.compile(r"[A-Za-z_][\w.]{0,200}", re.ASCII)
 
@@ -145,7 +145,7 @@ def _installed_by(what: str, command: str, network: Any, in_bash: bool = False) 
     call = f"`{command}`" + (" in a Bash cell" if in_bash else "")
     if network in ("packages", "full", "open"):
         return f"{what}; {call} installs it."
-    return f"{what}, which {call} would install. {NO_NETWORK if network == 'off' else NOT_FOR_PACKAGES}"
+    return f"{what}; {call} would install it. {NO_NETWORK if network == 'off' else NOT_FOR_PACKAGES}"
 
 
 def _listed(names: list[str]) -> str:

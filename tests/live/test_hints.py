@@ -131,10 +131,7 @@ def test_a_shell_s_kernel_that_ends_is_told_in_its_own_words(house: House) -> No
     assert "extension module" not in execution["error"]["hint"]
 
 
-def test_a_file_that_a_hosted_language_does_not_find_is_looked_for(house: House) -> None:
-    """By its words alone: a shell's failure that says which."""
+def test_a_command_that_a_shell_does_not_find_is_told(house: House) -> None:
     session = house.session(language="bash")
-    session.run("touch sales.csv")
-    failed = fails(session, "exit 127")
-    assert "does not find a command" in failed["hint"]
-    assert "similar" not in failed
+    assert "does not find a command" in fails(session, "bash -c zzz-nope")["hint"]
+    assert "hint" not in fails(session, "false")

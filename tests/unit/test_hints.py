@@ -98,6 +98,9 @@ def test_no_network_is_told_only_where_there_is_none() -> None:
         ("Error", "getaddrinfo ENOTFOUND example.org"),
         ("Error", "connect ENETUNREACH 1.1.1.1:443 - Local (0.0.0.0:0)"),
         ("ExitCode", "6: curl: (6) Could not resolve host: example.org"),
+        ("ExitCode", "exit code 6 from `curl -sS https://example.org`"),
+        ("ExitCode", "exit code 1 from `pip install iniconfig`"),
+        ("ExitCode", "exit code 128 from `git clone https://example.org/x`"),
     ],
 )
 def test_other_languages_words_for_no_network(name: str, value: str) -> None:
@@ -125,7 +128,14 @@ def test_an_address_at_which_nothing_listens_is_not_a_lack_of_network(name: str,
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("ValueError", "state 3 is unreachable"), ("AssertionError", "unreachable"), ("Error", "ENOTFOUNDED")],
+    [
+        ("ExitCode", "exit code 1 from `npm test`"),
+        ("ExitCode", "exit code 22 from `curl -f http://127.0.0.1`"),
+        ("ExitCode", "exit code 1 from `git diff --exit-code`"),
+        ("ValueError", "state 3 is unreachable"),
+        ("AssertionError", "unreachable"),
+        ("Error", "ENOTFOUNDED"),
+    ],
 )
 def test_words_that_others_use_too_are_not_taken_for_the_network_s(name: str, value: str) -> None:
     assert hint(name, value, online=False) is None

@@ -43,7 +43,7 @@ def test_a_module_s_package_is_told_with_the_call_that_installs_it(module: str, 
     # What pip does not get is not promised, and how to allow it is said.
     for network, why in ((OFF, NO_NETWORK), (OTHERS, NOT_FOR_PACKAGES)):
         found = said(missed(module), network)
-        assert f"`%pip install {package}` would install" in found
+        assert f"`%pip install {package}` would install it" in found
         assert found.endswith(why)
     assert "network" not in said(missed(module), "open")
 
@@ -185,7 +185,17 @@ def test_a_program_that_is_not_there(value: str, words: str) -> None:
     assert words in said({"name": "ExitCode", "value": value}, language="bash")
 
 
-@pytest.mark.parametrize("value", ["1", "1270", "12", "my command not found", "126: bash: ./x: Permission denied"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1",
+        "1270",
+        "12",
+        "exit code 127 by `exit` in line 1",
+        "my command not found",
+        "126: bash: ./x: Permission denied",
+    ],
+)
 def test_other_failures_of_a_shell_get_no_advice(value: str) -> None:
     assert hint({"name": "ExitCode", "value": value}, ONLINE, "bash") is None
 
