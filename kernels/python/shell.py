@@ -116,7 +116,16 @@ class Shell(ZMQInteractiveShell):
             self._showtraceback(kind, value, lines)
 
     def _plainly(self, value: BaseException) -> list[str]:
-        return [f"{frames.name_of(value)}: {self._text_of(value)[0]}"]
+        """Where IPython could not do it, since it would ask the exception's class."""
+        lines = ["Traceback (most recent call last):"]
+        with contextlib.suppress(Exception):
+            for each in self._describer().describe(value)["frames"]:
+                lines.append(f"  {each['file']}, line {each['line']}, in {each['function']}")
+                lines += [f"    {text.strip()}" for number, text in each["source"] if number == each["line"]]
+        return [*lines, f"{frames.name_of(value)}: {self._text_of(value)[0]}"]
+
+    def _describer(self) -> frames.Describer:
+        return frames.Describer(self.compile._filename_map.get, self.workspace)
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
         lines = _fitting(stb)
@@ -144,8 +153,7 @@ class Shell(ZMQInteractiveShell):
             return {}
         found: dict[str, Any] = {}
         with contextlib.suppress(Exception):
-            describer = frames.Describer(self.compile._filename_map.get, self.workspace)
-            found |= describer.describe(value)
+            found |= self._describer().describe(value)
         with contextlib.suppress(Exception):
             found |= facts.of(value, self.workspace)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import nbformat
@@ -15,7 +16,7 @@ from .jupyter import Client
 pytestmark = pytest.mark.live
 
 HELPERS = "def go(x):\n    rows = [x]\n    return rows[1]\n"
-OURS = ("frames", "causes", "similar", "module")
+COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def fails(session: Session, code: str, **body: Any) -> JSON:
@@ -153,6 +154,8 @@ def test_whatever_code_does_its_error_is_told(session: Session, name: str) -> No
     assert execution["error"]["name"] == "Odd"
     assert execution["duration_s"] < 4
     assert places(execution["error"])[0][0] == "cell 2"
+    # A notebook is shown where it was, too.
+    assert re.search(r"cell 2|In\[2\]", COLORS.sub("", "\n".join(execution["error"]["traceback"])))
     assert [output["ename"] for output in execution["outputs"] if output["output_type"] == "error"] == ["Odd"]
     assert session.run("assert kept == 1")["status"] == "completed"
 
