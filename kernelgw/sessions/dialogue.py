@@ -64,7 +64,9 @@ class Dialogue:
             self.kernel.client.relay("shell", execution.order.request)
             execution.order = execution.order.sent()
         else:
-            self.kernel.client.execute(execution.id, execution.code, execution.stdin, execution.language)
+            self.kernel.client.execute(
+                execution.id, execution.code, execution.stdin, execution.language, execution.given
+            )
 
     def on_iopub(self, message: Message, number: int = 0) -> None:
         kind = message.msg_type

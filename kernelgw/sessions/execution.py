@@ -74,6 +74,8 @@ class Execution:
     kept_outputs: Outputs
     timeout_s: float | None = None
     stdin: bool = False
+    # All that it may read from standard input; None where the kernel asks, or there is nothing.
+    given: str | None = None
     order: Order | None = None
     id: str = ""
     status: Status = Status.QUEUED

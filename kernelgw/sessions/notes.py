@@ -96,6 +96,7 @@ def _asked(execution: Execution) -> Note:
         "language": execution.language,
         "timeout_s": execution.timeout_s,
         "stdin": execution.stdin,
+        **({"given": execution.given} if execution.given is not None else {}),
         **({"order": asdict(execution.order.sent())} if execution.order is not None else {}),
     }
 
@@ -109,6 +110,7 @@ def execution_of(session_id: str, note: Note, output_bytes: int) -> Execution:
         Outputs(output_bytes),
         timeout_s=note["timeout_s"],
         stdin=note["stdin"],
+        given=note.get("given"),
         order=Order(**note["order"]) if "order" in note else None,
         id=note["id"],
     )

@@ -76,6 +76,10 @@ class Registry:
         if self._leaving:
             raise GatewayStopping("The gateway is being stopped.")
 
+    @property
+    def leaving(self) -> bool:
+        return self._leaving
+
     async def open(self) -> None:
         """Starts the default environment and its pool. Raises GatewayError."""
         # Until all is up, what was found stays as it is: a start that fails must end nobody's session.
@@ -237,11 +241,12 @@ class Registry:
         timeout_s: float | None,
         stdin: bool,
         order: Order | None = None,
+        given: str | None = None,
     ) -> Execution:
         """Runs code in a session. Raises HouseFull when it needs a kernel and there is no room, QueueFull."""
         if session.state not in LIVE:
             self.admit(session.plan.terms.limits)
-        return session.execute(code, language, timeout_s, stdin, order)
+        return session.execute(code, language, timeout_s, stdin, order, given)
 
     def wake(self, session: Session) -> None:
         """Gives it a kernel if it has none. Raises HouseFull, DiskFull."""

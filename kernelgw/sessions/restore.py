@@ -160,12 +160,13 @@ class Restored:
         self.queue.append(execution)
         return execution
 
-    def _begin(self, execution: Execution, started_at: str, first_seq: int) -> None:
+    def _begin(self, execution: Execution, started_at: str, first_seq: int, in_kernel: bool = True) -> None:
         if execution in self.queue:
             self.queue.remove(execution)
         execution.start(datetime.fromisoformat(started_at))
         execution.first_seq = first_seq
-        self.current = execution
+        if in_kernel:
+            self.current = execution
 
     def _event(self, event: Event) -> None:
         data = event.data
@@ -181,7 +182,9 @@ class Restored:
                     self.kernel = self.paused = None
                     self.debugging = {}
         elif event.type == "execution.started" and execution is not None:
-            self._begin(execution, data["started_at"], self._lost_told or event.seq)
+            first = self._lost_told or event.seq
+            # What a browser shows begins and ends beside what a kernel runs.
+            self._begin(execution, data["started_at"], first, in_kernel="engine" not in data)
         elif event.type == "execution.completed" and execution is not None:
             self._complete(execution, event)
         elif event.type == "artifact.created":

@@ -139,20 +139,19 @@ class Session:
         timeout_s: float | None = None,
         stdin: bool = False,
         order: Order | None = None,
+        given: str | None = None,
     ) -> Execution:
         """Queues a cell; it starts now if nothing is before it. Raises QueueFull, SessionNotFound, PausedInDebugger.
 
-        `order`: when another door asks, with an id that is new here."""
+        `order`: when another door asks, with an id that is new here. `given`: all of its standard input."""
         if self._closing:
             raise SessionNotFound(f"The session {self.id!r} is being ended.")
         if order is None:
             self.debugging.check()
         self._queue.check_room()
         limit = self.plan.timeout_s if timeout_s is None else timeout_s
-        outputs = Outputs(self.plan.output_bytes)
-        execution = Execution(
-            self.id, code, language or self.plan.language, outputs, limit or None, stdin=stdin, order=order
-        )
+        outputs, language = Outputs(self.plan.output_bytes), language or self.plan.language
+        execution = Execution(self.id, code, language, outputs, limit or None, stdin, given, order)
         self.artifacts.watch(execution)
         execution.first_seq = self.log.last + 1
         self.log.note(notes.queued(execution))

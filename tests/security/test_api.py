@@ -481,6 +481,8 @@ KNOWN = frozenset(
         "DELETE /v1/sessions/{session_id}/artifacts/{artifact_id}",
         # test_keys.py.
         *("GET /v1/keys", "POST /v1/keys", "DELETE /v1/keys/{key_id}"),
+        # live/test_execute.py.
+        *("GET /api/execute", "POST /api/execute"),
         # live/test_jupyter_bad.py, test_upgrades.py.
         *("GET /api", "GET /api/status", "GET /api/me", "GET /api/kernelspecs", "GET /api/kernelspecs/{name}"),
         *("GET /api/kernels", "POST /api/kernels", "GET /api/kernels/{kernel_id}", "DELETE /api/kernels/{kernel_id}"),
