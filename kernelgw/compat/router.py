@@ -61,15 +61,17 @@ def route(code: str, language: str | None, default: str = PYTHON, languages: Lan
         raise NothingToRun("The code is empty.")
     if asked.lower() in AUTO:
         return _without_text(code, default, known) or _found_out(code, default, known)
-    opened = _unfenced(code)
     name, engine = _named(asked, known)
+    opened = _unfenced(code)
+    if opened is None:
+        opened = _among_words(code, (name, engine), known)
     what = f"{asked[:50]!r} was asked for"
     reason = f"{what}, which is {_title(name, engine, known)}" if name != asked else what
     if opened is None:
         return Route(name, f"{reason}.", code, engine)
-    if not opened[1].strip():
+    if not opened.strip():
         raise NothingToRun("There is nothing in the fenced block.")
-    return Route(name, f"{reason}; the fence around the code was taken off.", opened[1], engine)
+    return Route(name, f"{reason}; the fence around the code was taken off.", opened, engine)
 
 
 def _named(name: str, known: Languages) -> tuple[str, str]:
@@ -91,8 +93,22 @@ def _title(name: str, engine: str, known: Languages) -> str:
 # what stands around code
 
 
-def _unfenced(code: str) -> tuple[str, str] | None:
-    """The label and the content of the one block that the code is, also when its end is missing."""
+def _among_words(code: str, wanted: tuple[str, str], known: Languages) -> str | None:
+    """The blocks in that language, when the code is words with blocks among them."""
+    first = FENCE.search(code)
+    if first is None or not clues.is_prose(code[: first.start()]):
+        return None
+    found = [body for _, label, body in FENCE.findall(code) if _named(_label(label), known) == wanted]
+    return "\n".join(found) if found else None
+
+
+def _unfenced(code: str) -> str | None:
+    """The content of the block that the code begins with, also when its end is missing."""
+    found = _opened(code)
+    return found[1] if found is not None else None
+
+
+def _opened(code: str) -> tuple[str, str] | None:
     bare = code.strip()
     if (opening := OPENING.match(bare)) is None:
         return None
@@ -113,7 +129,7 @@ def _label(text: str) -> str:
 def _without_text(code: str, default: str, known: Languages) -> Route | None:
     """Code as a model pastes it: in fences, with words around them."""
     blocks = [(_label(label), body) for _, label, body in FENCE.findall(code) if body.strip()]
-    if not blocks and (single := _unfenced(code)) is not None:
+    if not blocks and (single := _opened(code)) is not None:
         blocks = [single]
     if not blocks:
         return None

@@ -34,7 +34,7 @@ WORTH_A_LOOK = re.compile(
     r"Flask|FastAPI|Starlette|Quart|Bottle|Sanic|Litestar|Dash|SocketIO|Blocks|Interface|uvicorn|waitress|hypercorn|"
     r"aiohttp|serve_forever|run_forever|streamlit"
 )
-LISTENS = re.compile(r"\b([\w$.]+|\))\.listen\s*\(")
+LISTENS = re.compile(r"[\w$)]\s*\.listen\s*\(")
 NODE_SERVER = re.compile(
     r"[\"'](?:node:)?(?:https?|net|http2)[\"']|[\"'](express|fastify|koa|@hapi/hapi|restify|polka|ws|socket\.io|hono)[\"']"
 )

@@ -46,7 +46,10 @@ def parts(path: str) -> list[str]:
         raise BadPath(f"{_shown(path)} does not lead to a file of the workspace.")
     if "\0" in path:
         raise BadPath(f"{_shown(path)} has a NUL in it.")
-    sizes = [len(os.fsencode(part)) for part in found]
+    try:
+        sizes = [len(part.encode()) for part in found]
+    except UnicodeEncodeError:
+        raise BadPath(f"{_shown(path)} is not valid Unicode.") from None
     if max(sizes) > LONGEST_NAME or sum(sizes) + len(sizes) > LONGEST_PATH or len(found) > DEEPEST:
         most = f"{LONGEST_NAME} bytes, paths {LONGEST_PATH} and {DEEPEST} names"
         raise BadPath(f"{_shown(path)} is too long: names may have {most}.")

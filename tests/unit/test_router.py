@@ -44,6 +44,18 @@ def test_snippets(expected: str, code: str, asked: str | None) -> None:
     assert found.code.strip() in code
 
 
+PROGRAMS = sorted(path for path in (Path(__file__).parents[1] / "programs").glob("*/*") if path.suffix != ".toml")
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_programs(path: Path) -> None:
+    found = route(path.read_text(), None)
+    if path.parent.name == "html":
+        assert where(found) == {".css": "browser:css", ".js": "browser:javascript"}.get(path.suffix, "browser:html")
+    else:
+        assert where(found) == path.parent.name, found.reason
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
@@ -66,6 +78,13 @@ def test_fences_come_off_also_when_a_language_is_asked_for() -> None:
     assert route("text = '''\n```\n'''", "python").code == "text = '''\n```\n'''"
     with pytest.raises(NothingToRun):
         route("```python\n```", "python")
+
+
+def test_words_around_fences_are_left_out_also_when_a_language_is_asked_for() -> None:
+    code = "Here is the program:\n```bash\npip install x\n```\n```py\nprint('x')\n```\nIt prints x."
+    assert route(code, "python").code == "print('x')\n"
+    assert route(code, "sh").code == "pip install x\n"
+    assert route(code, "javascript").code == code
 
 
 def test_inner_fences_stay() -> None:
