@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 # Of longer code, and of longer lines, the beginning is looked at: some patterns take the square of that.
 LOOKED_AT, LONGEST_LINE = 20_000, 400
+LONGEST_WORD = 50
 
 
 class Clue(NamedTuple):
@@ -94,6 +95,8 @@ ENGLISH = frozenset(
     """.split()  # noqa: SIM905
 )
 SMALL_WORDS = frozenset("a an the me my this that is are be to of and with for in on it you your i we please".split())  # noqa: SIM905
+# "git is …"
+SAYING = frozenset("is are was has can will does and or".split())  # noqa: SIM905
 BASH = (
     _clue(r"\$\(", 2),
     _clue(r"\$\{?[A-Za-z_#?@*1-9]", 1),
@@ -201,7 +204,7 @@ def is_command(line: str) -> bool:
         first = words[1]
     rest = words[1:]
     if first in COMMANDS:
-        return not (rest and rest[0].startswith(("(", "=", "."))) and not is_sentence(line)
+        return not (rest and (rest[0].startswith(("(", "=", ".")) or rest[0] in SAYING))
     return first in ENGLISH and not is_sentence(line) and not (rest and rest[0].startswith(("(", "=", "+=")))
 
 
@@ -221,6 +224,8 @@ def is_prose(text: str, fewest: int = 2) -> bool:
     words = re.findall(r"[^\W\d_]+", text)
     plain = sum(map(len, words)) + text.count(" ") + text.count("\n")
     marks = len(SYMBOLS.findall(text))
+    if max(map(len, words), default=0) > LONGEST_WORD:
+        return False
     return len(words) >= fewest and plain >= 0.85 * len(text) and marks <= 0.04 * len(text)
 
 

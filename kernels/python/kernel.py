@@ -92,7 +92,7 @@ class PythonKernel(OnChassis, IPythonKernel):
 
     async def do_execute(self, *args: Any, cell_meta: dict[str, Any] | None = None, **kwargs: Any) -> Any:
         text = (cell_meta or {}).get("stdin")
-        with self.given.reading(text) if isinstance(text, str) else contextlib.nullcontext():
+        with self.given.reading(text, self.shell.user_ns) if isinstance(text, str) else contextlib.nullcontext():
             reply = await super().do_execute(*args, cell_meta=cell_meta, **kwargs)
         if self.chassis is not None and not self.chassis.is_kernel():
             # A process that the cell forked and that came out of it: there is one kernel, and this is not it.
