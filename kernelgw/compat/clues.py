@@ -146,7 +146,6 @@ HTML = re.compile(
     rf"\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->)[\s\S])*-->\s*)*<(?:!doctype\s+(?:html|svg)|(?:{'|'.join(TAGS.split())})\b[^<>]*/?>)",
     re.IGNORECASE,
 )
-PAGE_IN_PROSE = re.compile(r"^<!doctype\s+html[\s\S]*</html>", re.IGNORECASE | re.MULTILINE)
 SYMBOLS = re.compile(r"[{}()\[\];=<>$|\\`+*&^~@#%_]")
 
 
@@ -218,8 +217,8 @@ def is_sentence(line: str) -> bool:
 
 def is_prose(text: str, fewest: int = 2) -> bool:
     """Words for people: most lines are sentences, or what stands between such."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
+    text = text[:LOOKED_AT]
+    if not text.strip():
         return False
     words = re.findall(r"[^\W\d_]+", text)
     plain = sum(map(len, words)) + text.count(" ") + text.count("\n")

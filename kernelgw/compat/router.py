@@ -16,7 +16,7 @@ from ..errors import NothingToRun
 from ..languages import BASH, JAVASCRIPT, PYTHON, TYPESCRIPT, Languages
 from ..sessions.browser import CSS, ENGINE, HTML
 from ..sessions.browser import LANGUAGES as FOR_BROWSERS
-from . import clues
+from . import clues, fences
 
 AUTO = frozenset({"", "auto", "detect", "any"})
 # Labels of fences in which no program is.
@@ -25,10 +25,8 @@ KERNEL = "kernel"
 # Longer code is not parsed to find out what it is.
 LONGEST_PARSED = 100_000
 ENOUGH = 3
-FENCE = re.compile(r"^(`{3,9}|~{3,9})[ \t]*([^\n`]*)\n([\s\S]*?)^\1[`~]*[ \t]*$", re.MULTILINE)
-OPENING = re.compile(r"(`{3,9}|~{3,9})[ \t]*([^\n`]*)(?:\n|$)")
 SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+(?:-S\s+)?)?([\w.+-]+)")
-MAGIC = re.compile(r"^([ \t]*)(?:[\w, ]+=[ \t]*)?(?:!(?!=)|%{1,2}[a-z]\w*).*$", re.MULTILINE)
+MAGIC = re.compile(r"([ \t]*)(?:[\w,][\w, ]*=[ \t]*)?(?:!(?!=)|%{1,2}[a-z]\w*)")
 INTERPRETERS = MappingProxyType(
     {"deno": TYPESCRIPT, "bun": JAVASCRIPT, "tsx": TYPESCRIPT, "ts-node": TYPESCRIPT, "dash": BASH, "ksh": BASH}
 )
@@ -62,9 +60,8 @@ def route(code: str, language: str | None, default: str = PYTHON, languages: Lan
     if asked.lower() in AUTO:
         return _without_text(code, default, known) or _found_out(code, default, known)
     name, engine = _named(asked, known)
-    opened = _unfenced(code)
-    if opened is None:
-        opened = _among_words(code, (name, engine), known)
+    block = fences.whole(code)
+    opened = block.body if block is not None else _among_words(code, (name, engine), known)
     what = f"{asked[:50]!r} was asked for"
     reason = f"{what}, which is {_title(name, engine, known)}" if name != asked else what
     if opened is None:
@@ -95,48 +92,24 @@ def _title(name: str, engine: str, known: Languages) -> str:
 
 def _among_words(code: str, wanted: tuple[str, str], known: Languages) -> str | None:
     """The blocks in that language, when the code is words with blocks among them."""
-    first = FENCE.search(code)
-    if first is None or not clues.is_prose(code[: first.start()]):
+    found = fences.blocks(code)
+    if not found or not clues.is_prose(code[: found[0].start]):
         return None
-    found = [body for _, label, body in FENCE.findall(code) if _named(_label(label), known) == wanted]
-    return "\n".join(found) if found else None
-
-
-def _unfenced(code: str) -> str | None:
-    """The content of the block that the code begins with, also when its end is missing."""
-    found = _opened(code)
-    return found[1] if found is not None else None
-
-
-def _opened(code: str) -> tuple[str, str] | None:
-    bare = code.strip()
-    if (opening := OPENING.match(bare)) is None:
-        return None
-    body = bare[opening.end() :]
-    end = body.rfind("\n" + opening[1])
-    if body.startswith(opening[1]):
-        body = ""
-    elif end >= 0 and not body[end:].strip("`~ \t\n"):
-        body = body[: end + 1]
-    return _label(opening[2]), body
-
-
-def _label(text: str) -> str:
-    words = text.strip().strip("{}").lstrip(".").split()
-    return words[0].rstrip(",;:}").lower() if words else ""
+    same = [each.body for each in found if _named(each.label, known) == wanted]
+    return "\n".join(same) if same else None
 
 
 def _without_text(code: str, default: str, known: Languages) -> Route | None:
-    """Code as a model pastes it: in fences, with words around them."""
-    blocks = [(_label(label), body) for _, label, body in FENCE.findall(code) if body.strip()]
-    if not blocks and (single := _opened(code)) is not None:
+    """What is in fences, if there is nothing but words around them."""
+    blocks = [each for each in fences.blocks(code) if each.body.strip()]
+    if not blocks and (single := fences.whole(code)) is not None:
         blocks = [single]
     if not blocks:
         return None
-    before = code[: code.find(next(iter(OPENING.findall(code)), ("```",))[0])]
+    before = code[: blocks[0].start]
     if before.strip() and not clues.is_prose(before, fewest=1):
         return None
-    routes = [_labelled(label, body, default, known) for label, body in blocks]
+    routes = [_labelled(each.label, each.body, default, known) for each in blocks]
     sizes: Counter[tuple[str, str]] = Counter()
     for each in routes:
         if each is not None:
@@ -198,9 +171,10 @@ def _shebang(code: str, _: str, known: Languages) -> Route | None:
 def _html(code: str, seen: str, _: Languages) -> Route | None:
     if clues.HTML.match(seen):
         return Route(HTML, "It begins with HTML, which a browser shows.", code, ENGINE)
-    page = clues.PAGE_IN_PROSE.search(code) if seen.lower().find("<!doctype html") >= 0 else None
-    if page is not None and clues.is_prose(code[: page.start()]):
-        return Route(HTML, "There is a whole HTML page in it, which a browser shows.", page[0], ENGINE)
+    start = seen.lower().find("\n<!doctype html") + 1
+    end = code.rfind("</html>") + len("</html>")
+    if 0 < start < end and clues.is_prose(code[:start]):
+        return Route(HTML, "There is a whole HTML page in it, which a browser shows.", code[start:end], ENGINE)
     return None
 
 
@@ -227,7 +201,7 @@ def _parsed(code: str) -> ast.Module | None:
     """As Python, with what IPython understands besides."""
     if len(code) > LONGEST_PARSED:
         return None
-    text = MAGIC.sub(r"\1pass", textwrap.dedent(code))
+    text = "\n".join(_without_magic(line) for line in textwrap.dedent(code).split("\n"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -235,6 +209,11 @@ def _parsed(code: str) -> ast.Module | None:
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
     return tree if isinstance(tree, ast.Module) else None
+
+
+def _without_magic(line: str) -> str:
+    found = MAGIC.match(line) if "!" in line or "%" in line else None
+    return f"{found[1]}pass" if found is not None else line
 
 
 def _as_python(tree: ast.Module, code: str, seen: str) -> Route | None:
@@ -249,7 +228,7 @@ def _as_python(tree: ast.Module, code: str, seen: str) -> Route | None:
     lines = [line for line in seen.splitlines() if line.strip() and not line.strip().startswith("#")]
     if lines and not bound and all(map(clues.is_command, lines)) and "(" not in seen:
         return Route(BASH, "Its lines are shell commands.", code)
-    if MAGIC.search(code) is not None:
+    if any(_without_magic(line) != line for line in seen.split("\n")):
         return Route(PYTHON, "It parses as Python with IPython's own commands.", code)
     if loaded & BUILTINS or not (free or bound) or _has_own_syntax(tree):
         return Route(PYTHON, "It parses as Python.", code)

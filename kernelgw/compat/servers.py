@@ -40,11 +40,11 @@ NODE_SERVER = re.compile(
 )
 NODE_ENDS = re.compile(r"\.close\s*\(|process\.exit\s*\(")
 SHELL_SERVERS = re.compile(
-    r"^\s*(?:sudo\s+|exec\s+|env\s+)?(?:[A-Z_]+=\S+\s+)*(python3?\s+-m\s+(?:http\.server|flask\s+run|uvicorn|gunicorn)\b|"
-    r"(?:flask\s+run|uvicorn|gunicorn|hypercorn|waitress-serve|streamlit\s+run|jupyter\s+(?:lab|notebook|server)|"
-    r"npm\s+(?:start|run\s+(?:dev|start|serve))|yarn\s+(?:start|dev)|pnpm\s+(?:start|dev)|npx\s+(?:serve|http-server|vite)"
-    r"|next\s+dev|vite|nginx|php\s+-S|rails\s+s)\b)[^\n]*$",
-    re.MULTILINE,
+    r"(?:sudo |exec |env )?(?:[A-Z_]+=\S+ )*"
+    r"(python3? -m (?:http\.server|flask run|uvicorn|gunicorn)\b|"
+    r"(?:flask run|uvicorn|gunicorn|hypercorn|waitress-serve|streamlit run|jupyter (?:lab|notebook|server)|"
+    r"npm (?:start|run (?:dev|start|serve))|(?:yarn|pnpm) (?:start|dev)|npx (?:serve|http-server|vite)|"
+    r"next dev|vite|nginx|php -S|rails s)(?![\w.-]))"
 )
 
 
@@ -145,9 +145,9 @@ def _node(code: str) -> str | None:
 
 
 def _shell(code: str) -> str | None:
-    bare = clues.without_heredocs(clues.looked_at(code))
-    for found in SHELL_SERVERS.finditer(bare):
-        line = found[0].split("#")[0].rstrip()
-        if not line.endswith("&") and not re.search(r"--(?:version|help)\b", line):
-            return f"{' '.join(found[1].split()[:4])} answers requests until it is stopped."
+    for line in clues.without_heredocs(clues.looked_at(code)).split("\n"):
+        command = " ".join(line.partition("#")[0].split())
+        found = SHELL_SERVERS.match(command)
+        if found is not None and not command.endswith("&") and not re.search(r" --(?:version|help)\b", command):
+            return f"{found[1]} answers requests until it is stopped."
     return None

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from kernelgw.compat.router import Route, route
+from kernelgw.compat.servers import serves
 from kernelgw.errors import NothingToRun
-from kernelgw.sessions.browser import ENGINE
+from kernelgw.sessions.browser import ENGINE, document
 
 TEXT = Path(__file__).with_name("snippets.txt").read_text()
 # Each with a line before it: its name, and where it belongs, which is a language of a kernel's, `browser:` and one that
@@ -114,12 +115,22 @@ def test_ambiguous_code_says_so_and_takes_the_default(code: str) -> None:
         *("class a " * 5000, "fn a(" * 5000, "(" * 50_000, "x." * 30_000 + "x", "```\n" * 9000, "a{" * 20_000),
         *("package a\n" * 3000, "<!doctype html>" * 3000, "{" * 50_000, "[" * 50_000, "~~~" * 9000, "\"' " * 9000),
         *("x = '" + "a" * 5_000_000 + "'", "# " * 2_000_000, "let a = " * 4000, "-" * 60_000 + "1", "a" * 100_000),
+        *("```a\n" * 1_000_000, "```\na\n```\n" * 500_000, "\n<!doctype html>" * 300_000, "a b. " * 1_000_000),
+        *(" " * 90_000 + "!", "a" + " " * 90_000 + "%", "~~~~ \n" * 500_000, "<!--" * 1_000_000, "A=b\n" * 1_000_000),
+        *("<style>{" * 100_000, "import x\n" * 500_000, "if [ " * 100_000, "\u2028" * 100_000, "def f(" * 100_000),
     ],
     ids=lambda code: ascii(code[:12]),
 )
 def test_nothing_that_is_sent_holds_the_gateway_up(code: str) -> None:
     began = time.process_time()
     with contextlib.suppress(NothingToRun):
-        route(code, None)
+        found = route(code, None)
+        serves(found.code, found.language)
+    with contextlib.suppress(NothingToRun):
+        route(code, "bash")
+    for language in ("python", "javascript", "bash"):
+        serves(code, language)
+    for language in ("html", "javascript", "css"):
+        document(code, language)
     # Of processor time; a page of code takes some milliseconds.
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 3
