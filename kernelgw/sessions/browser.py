@@ -32,6 +32,8 @@ LANGUAGES = MappingProxyType(
     }
 )
 ENGINE = "browser"
+# In a history, where it is to be told from what Node runs.
+TOLD_AS = MappingProxyType({HTML: HTML, CSS: CSS, JAVASCRIPT: "browser-javascript"})
 TITLES = MappingProxyType({HTML: "HTML", CSS: "CSS", JAVASCRIPT: "JavaScript"})
 # What stands before anything of a document's own that could be shown or run.
 BEGINNING = re.compile(
@@ -140,7 +142,7 @@ def record(
     code: str, language: str, session_id: str, log: EventLog, output_bytes: int, history: History | None = None
 ) -> Execution:
     """An execution that begins and ends now, with its events. `language`: of those that LANGUAGES leads to."""
-    execution = Execution(session_id, code, language, Outputs(output_bytes))
+    execution = Execution(session_id, code, TOLD_AS[language], Outputs(output_bytes))
     log.note(notes.queued(execution))
     if history is not None:
         history.add(execution)

@@ -470,11 +470,30 @@ def test_html_has_its_place_in_a_session(house: House, execute: Execute) -> None
     shown = execute("document.title = 'x'", session_id=session.id)
     session.run("x")
     history = house.client.get(f"{session.path}/history").json()["executions"]
-    assert [each["language"] for each in history] == ["python", "javascript", "python"]
+    assert shown["language"] == "javascript"
+    assert [each["language"] for each in history] == ["python", "browser-javascript", "python"]
     assert history[1]["id"] == shown["execution_id"]
     assert session.execution(shown["execution_id"])["outputs"] == shown["outputs"]
     with session.follow(shown["execution_id"]) as stream:
         assert [event.type for event in stream] == ["execution.started", "output.display", "execution.completed"]
+
+
+def test_html_is_replayed_as_it_was(house: House, execute: Execute) -> None:
+    session = house.session()
+    for code in ("x = 1", "<p>x</p>", "document.title = 'x'", "p { margin: 0 }", "x"):
+        assert execute(code, session_id=session.id)["success"]
+    assert execute("print(input())", session_id=session.id, stdin="given")["success"]
+    found = house.client.post(f"{session.path}/replay").json()
+    assert (found["same"], found["different"]) == (6, 0)
+    notebook = house.client.get(f"{session.path}/notebook").json()
+    assert ["text/html" in str(cell["outputs"]) for cell in notebook["cells"]] == [
+        False,
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_html_needs_no_kernel_and_waits_for_none(house: House) -> None:
