@@ -87,7 +87,7 @@ async def post_execute(body: ExecuteBody, request: Request, house: House, shots:
     run = _Run(body, found, house, shots)
     if found.engine == browser.ENGINE:
         return await run.shown(request)
-    language = house.language(found.language).name
+    language = house.speaks(found.language).name
     if body.session_id is None and (why := serves(found.code, language)) is not None:
         return JSON(refusal("ServerProgram", why, IN_A_SESSION, found))
     return await run.in_kernel(language, request)
@@ -109,7 +109,8 @@ class _Run:
         after: Callable[[], None] = partial(self.shots.end, session) if self.once else _nothing
         try:
             if self.files:
-                await files.bring(self.house, session, self.files)
+                lane = session.lane_for(self.house.speaks(language), None)
+                await files.bring(self.house, lane, self.files)
             body = self.body
             execution = self.house.execute(
                 session, self.route.code, language, body.timeout_s, stdin=False, given=body.stdin
@@ -135,7 +136,7 @@ class _Run:
         else:
             session = self._session(None)
             if self.files:
-                await files.bring(self.house, session, self.files)
+                await files.bring(self.house, session.main, self.files)
             log = session.log
             execution = browser.show(session, *what)
         if _streams(request):

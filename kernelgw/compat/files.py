@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from ..errors import BadPath, BadRequest, FileNotWritten, KernelDidNotStart, SessionNotFound
 from ..kernel.kernel import Kernel
+from ..sessions.lane import Lane
 from ..sessions.lifecycle import State
 from ..sessions.registry import Registry
-from ..sessions.session import Session
 from ..workspace import writing
 from ..workspace.writing import Mark
 
@@ -35,9 +35,10 @@ def _bytes(path: str, text: str) -> bytes:
         raise BadRequest(f"files: {path[:200]!a} is not base64.") from None
 
 
-async def bring(house: Registry, session: Session, files: Mapping[str, bytes]) -> None:
-    """Writes them. Raises HouseFull, DiskFull, KernelDidNotStart, FileNotWritten."""
-    kernel = await _kernel(house, session)
+async def bring(house: Registry, lane: Lane, files: Mapping[str, bytes]) -> None:
+    """Writes them into the lane's session. Raises HouseFull, DiskFull, KernelDidNotStart, FileNotWritten."""
+    session = lane.session
+    kernel = await _kernel(house, lane)
     try:
         root = await kernel.open_workspace()
     except OSError as error:
@@ -48,15 +49,17 @@ async def bring(house: Registry, session: Session, files: Mapping[str, bytes]) -
     session.artifacts.brought.update(await asyncio.shield(writing_))
 
 
-async def _kernel(house: Registry, session: Session) -> Kernel:
-    """Of an image only the fork server has the folder, and only while there is a kernel."""
-    house.wake(session)
-    while (kernel := session.kernel) is None:
-        if session.state is State.DEAD:
-            raise KernelDidNotStart(session.reason or "The session has no kernel.")
+async def _kernel(house: Registry, lane: Lane) -> Kernel:
+    """Any of the session's: of an image only the fork server has the folder, and only while there is a kernel."""
+    session = lane.session
+    if not session.kernels:
+        house.wake(lane)
+    while not session.kernels:
+        if lane.state is State.DEAD:
+            raise KernelDidNotStart(lane.reason or "The session has no kernel.")
         if not await session.log.wait(session.log.last):
             raise SessionNotFound(f"The session {session.id!r} was ended.")
-    return kernel
+    return session.kernels[0]
 
 
 def _write(root: int, files: dict[str, bytes], uid: int | None) -> dict[str, Mark]:

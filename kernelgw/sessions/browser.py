@@ -142,7 +142,7 @@ def record(
     code: str, language: str, session_id: str, log: EventLog, output_bytes: int, history: History | None = None
 ) -> Execution:
     """An execution that begins and ends now, with its events. `language`: of those that LANGUAGES leads to."""
-    execution = Execution(session_id, code, TOLD_AS[language], Outputs(output_bytes))
+    execution = Execution(session_id, code, TOLD_AS[language], Outputs(output_bytes), kernel=ENGINE)
     log.note(notes.queued(execution))
     if history is not None:
         history.add(execution)

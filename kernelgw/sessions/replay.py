@@ -49,7 +49,8 @@ async def _run_again(house: Registry, again: Session, cell: dict[str, Any], befo
         execution = browser.show(again, cell["code"], shown)
     else:
         timeout_s, given = (before.timeout_s, before.given) if before is not None else (None, None)
-        execution = house.execute(again, cell["code"], cell["language"], timeout_s, stdin=False, given=given)
+        what = (cell["code"], cell["language"], timeout_s)
+        execution = house.execute(again, *what, stdin=False, kernel=cell.get("kernel"), given=given)
     await execution.done()
     differences = [*_differences(cell["outputs"], execution.outputs.as_json())]
     same = execution.status is Status.COMPLETED and not differences
