@@ -138,6 +138,6 @@ def _complaint(execution: Execution, stderr: str) -> str | None:
         told.append(text)
     if (error := execution.error) is not None:
         lines = "\n".join(error.get("traceback") or ()) or f"{error['name']}: {error['value']}".rstrip(": ")
-        told.append(ANSI.sub("", lines))
+        told.append(error.get("text") or ANSI.sub("", lines))
         told += [f"Hint: {hint}"] if (hint := error.get("hint")) else []
     return "\n".join(told) or f"It ended as {execution.status.value}."

@@ -19,7 +19,8 @@ def test_nobody_comes_back_for_a_run_without_a_session(start: Start) -> None:
         first.client() as client,
         client.stream("POST", "/api/execute", json=body, headers=STREAM) as response,
     ):
-        EventStream(response).until_text("here")
+        stream = EventStream(response)
+        stream.until_text("here")
         (session,) = client.get("/v1/sessions").json()["sessions"]
         first.kill()
     pid = session["kernel"]["pid"]

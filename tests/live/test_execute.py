@@ -409,7 +409,8 @@ def gone(house: House) -> None:
 def test_a_reader_that_leaves_ends_its_run(house: House) -> None:
     body = {"code": "print('here', flush=True)\nwhile True: pass", "language": "python"}
     with house.client.stream("POST", PATH, json=body, headers=STREAM) as response:
-        EventStream(response).until_text("here")
+        stream = EventStream(response)
+        stream.until_text("here")
         assert len(sessions(house)) == 1
     gone(house)
 
@@ -555,7 +556,8 @@ server.serve_forever()
 """
     body = {"code": code, "session_id": session.id}
     with house.client.stream("POST", PATH, json=body, headers=STREAM) as response:
-        EventStream(response).until_text("b'hello'")
+        stream = EventStream(response)
+        stream.until_text("b'hello'")
     session.interrupt()
     proc.wait_until(lambda: session.look()["state"] == "idle", 10, session.look)
 
@@ -588,6 +590,7 @@ def test_a_key_that_is_revoked_ends_its_run(house: House) -> None:
         httpx.Client(base_url=house.gateway.url, trust_env=False) as client,
         client.stream("POST", PATH, json=body, headers=headers) as response,
     ):
-        EventStream(response).until_text("here")
+        stream = EventStream(response)
+        stream.until_text("here")
         house.client.delete(f"/v1/keys/{made['id']}")
         gone(house)
