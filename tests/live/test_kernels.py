@@ -212,7 +212,7 @@ def test_put_makes_and_starts_one(session: Session) -> None:
     problem(session.client.put("/v1/sessions/none-such/kernels/x"), 404, "session_not_found")
 
 
-@pytest.mark.parametrize("name", ["", " ", "a b", "a/b", "x" * 65, "ä", "a\n"])
+@pytest.mark.parametrize("name", ["", ".", "..", " ", "a b", "a/b", "x" * 65, "ä", "a\n"])
 def test_bad_names(session: Session, name: str) -> None:
     problem(session.post("1", kernel=name), 400, "bad_request")
 
