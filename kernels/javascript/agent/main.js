@@ -25,7 +25,6 @@ module.exports = function main(fds, watcher) {
   const show = (op, data, metadata, id, update) => tell(cells.check().number, { op, data, metadata, id, update });
   input.offer();
   globalThis.display = display.make(show);
-  requiring.stand(process.cwd());
   follow(cells, channel);
   // Where V8 says why it gave up.
   Object.assign(process.report, { directory: "/proc/self/fd", filename: String(fds.report), reportOnFatalError: true });
@@ -38,8 +37,10 @@ module.exports = function main(fds, watcher) {
 
   const worker = new Worker(watcher, { eval: true, workerData: fds.control, execArgv: [], env: {}, stdin: false });
   worker.on("message", (word) => {
-    if (word === "settled") cells.settled();
-    else {
+    if (word === "settled") {
+      cells.settled();
+      tell(0, { op: "settled" });
+    } else {
       cells.interrupt();
       worker.postMessage("at rest");
     }
@@ -80,7 +81,11 @@ module.exports = function main(fds, watcher) {
   });
   commands.on("close", () => process.kill(process.pid, "SIGKILL"));
   commands.on("error", () => {});
-  tell(0, { op: "hello", version: process.version });
+  // Not before node has put back what it had called `module`.
+  setImmediate(() => {
+    requiring.stand(process.cwd());
+    tell(0, { op: "hello", version: process.version });
+  });
 };
 
 // Ends and errors of the whole program, which are those of a cell.
