@@ -238,10 +238,8 @@ class JavaScriptKernel(HostedKernel):
         self._context = contextvars.copy_context()
         # What comes with the cell is all that it reads; else it asks, or finds the end.
         self._node.give(self._given or "")
-        given = self._given is not None or not self._may_ask
-        self._send(
-            {"op": "run", "cell": number, "code": code, "language": language, "given": given, "may": self._may_ask}
-        )
+        reads = {"given": self._given is not None, "may": self._may_ask}
+        self._send({"op": "run", "cell": number, "code": code, "language": language, **reads})
         try:
             told = await self._done
         finally:

@@ -98,6 +98,8 @@ class Cells {
     let value = await this.evaluate(cell, code, language);
     if (types.isPromise(value)) value = await value;
     if (!cell.over) await this.show(cell, value);
+    // What was rejected and nobody has caught is told only then.
+    await new Promise(this.timers.real.setImmediate);
     if (!cell.over) await this.timers.rest(cell.timers, () => cell.over);
   }
 

@@ -6,6 +6,7 @@ const { EventEmitter } = require("events");
 
 const DISPLAY = Symbol.for("Jupyter.display");
 const DEPTH = 4;
+const MOST_OWN = 8;
 const MOST_VALUES = 2000;
 const MOST_TEXT = 64 << 10;
 
@@ -49,8 +50,8 @@ function isPlain(value) {
 
 function text(value) {
   try {
-    // Of servers, streams and processes more than a line is noise.
-    const depth = value instanceof EventEmitter ? 0 : DEPTH;
+    // Of servers, streams and processes more than the name is noise.
+    const depth = value instanceof EventEmitter && Object.keys(value).length > MOST_OWN ? -1 : DEPTH;
     return inspect(value, { depth, maxStringLength: 1 << 20 });
   } catch (error) {
     return `[a value that cannot be shown: ${inspectError(error)}]`;

@@ -30,7 +30,7 @@ function site(frame) {
   const file = fileOf(frame);
   if (OWN.test(file) || hidden.has(file)) return null;
   const cell = CELL.exec(file);
-  if (!cell) return frame.toString();
+  if (!cell) return frame.toString().replace("file://", "");
   const [line, column] = place(file, frame.getLineNumber(), frame.getColumnNumber());
   return frame.toString().replace(/cell-\d+:\d+:\d+/, `cell ${cell[1]}:${line}:${column}`);
 }

@@ -39,7 +39,7 @@ function writable(fd, write) {
 
 // What a cell may read: the text that came with it, or what whoever runs it answers.
 function readable(input) {
-  const stream = input.given
+  const stream = input.given || !input.may
     ? new fs.ReadStream(null, { fd: 0, autoClose: false })
     : new Readable({
         read() {

@@ -7,9 +7,12 @@ const timers = require("timers");
 // to stop, or may.
 const ENDING_MS = 10_000;
 const ENDLESS_MS = 3_000;
+// Connections with servers of its own last as long as those like.
+const SERVED_MS = 250;
 const LOOK_MS = 10;
 const MOST_KNOWN = 256;
 const NOT_WAITED_FOR = /^(?:Timeout|Immediate|TCPServerWrap|PipeServerWrap|UDPWrap|FSEventWrap|StatWatcher|SignalWrap|MessagePort)$/;
+const SOCKETS = /^(?:TCPSocketWrap|TLSWrap)$/;
 const ENDLESS = /^(?:ProcessWrap|TCPSocketWrap|TLSWrap|PipeWrap|Worker|WORKER)$/;
 
 class Timers {
@@ -78,8 +81,13 @@ class Timers {
       if (kind === "interval" ? now - since < ENDLESS_MS : due - since < ENDING_MS && now - since < ENDING_MS) return true;
     }
     return Object.entries(this.resources()).some(
-      ([name, count]) => count > (known.before[name] ?? 0) && now - since < (ENDLESS.test(name) ? ENDLESS_MS : ENDING_MS),
+      ([name, count]) => count > (known.before[name] ?? 0) && now - since < this.patience(name),
     );
+  }
+
+  patience(name) {
+    if (SOCKETS.test(name) && process.getActiveResourcesInfo().includes("TCPServerWrap")) return SERVED_MS;
+    return ENDLESS.test(name) ? ENDLESS_MS : ENDING_MS;
   }
 
   async rest(known, over) {
