@@ -81,7 +81,7 @@ class Cells {
     };
     this.execute(cell, code, language).then(
       () => cell.end(null),
-      (error) => cell.end(error.told ?? errors.describe(error)),
+      (error) => cell.end(error?.told ?? errors.describe(error)),
     );
     const failure = await cell.ended;
     this.session.post("Runtime.releaseObjectGroup", { objectGroup: GROUP }, () => {});
