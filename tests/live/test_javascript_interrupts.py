@@ -17,7 +17,7 @@ BUSY = {
     "in a timer": "setTimeout(() => { for (;;); }, 0); await new Promise(() => {})",
     "in an immediate": "setImmediate(() => { for (;;); }); await new Promise(() => {})",
     "in a tick": "process.nextTick(() => { for (;;); }); await new Promise(() => {})",
-    "in a server": "const server = require('http').createServer(() => { for (;;); });"
+    "in a server": "const server = require('http').createServer(() => { console.log('busy'); for (;;); });"
     "await new Promise(done => server.listen(0, done)); await fetch(`http://127.0.0.1:${server.address().port}`)",
     "a program": "require('child_process').execSync('sleep 100')",
     "a wait": "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)",
@@ -34,7 +34,7 @@ def js(house: House) -> Session:
 
 def interrupted(session: Session, code: str, **body: object) -> None:
     with session.stream(f"console.log('begun');\n{code}", **body) as stream:
-        stream.until_text("begun")
+        stream.until_text("busy" if "busy" in code else "begun")
         session.interrupt()
         assert stream.until("execution.completed").data["status"] == "interrupted"
 

@@ -82,6 +82,9 @@ def test_what_modules_say(code: str, expected: str) -> None:
         "class A { static import(x) { return x } }",
         "const imports = 1; exported(imports)",
         "<!-- import",
+        "import type { X } from 'y'",
+        "import { type X, y } from 'z'",
+        "import type X from 'y'",
     ],
 )
 def test_what_only_looks_like_it(code: str) -> None:

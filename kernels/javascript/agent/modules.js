@@ -146,9 +146,11 @@ class Clause {
     if (this.token?.kind !== "string") {
       if (this.token?.kind === "word" && !this.is("{")) own = this.take().text;
       if (own !== null && this.is(",")) this.take();
+      // Types, which are for another to take away.
+      else if (own !== null && !this.is("from")) return null;
       if (this.is("*")) all = this.whole();
       else if (this.is("{")) names = this.names();
-      if (!this.is("from")) return null;
+      if (names === null || !this.is("from")) return null;
       this.take();
     }
     const source = this.source();
@@ -161,6 +163,7 @@ class Clause {
     const all = this.is("*");
     const whole = all ? this.whole() : null;
     const names = all ? [] : this.names();
+    if (names === null) return null;
     if (!this.is("from")) {
       if (all) return null;
       this.finish();
@@ -190,7 +193,8 @@ class Clause {
         this.take();
         here = this.take();
       }
-      if (here) found.push([name.text, here.text]);
+      if (!here || !(this.is(",") || this.is("}"))) return null;
+      found.push([name.text, here.text]);
     }
     this.take();
     return found;
