@@ -53,6 +53,7 @@ class JavaScriptKernel(HostedKernel):
         # Of the cell that runs: in it stands whom to ask.
         self._context = contextvars.copy_context()
         self._settled: asyncio.Event | None = None
+        self._why = ""
         self._replies: dict[int, asyncio.Future[Any]] = {}
         self._asked = 0
 
@@ -68,10 +69,10 @@ class JavaScriptKernel(HostedKernel):
         self._hello = loop.create_future()
         try:
             node = self._node = Node(program)
-        except OSError:
+        except OSError as error:
+            self._why = f" {program} could not be started: {error}."
             return False
         loop.add_reader(node.packets, self._receive)
-        loop.add_reader(node.pidfd, self._ended)
         version = ""
         with contextlib.suppress(TimeoutError):
             version = await asyncio.wait_for(self._hello, START_S)
@@ -79,13 +80,13 @@ class JavaScriptKernel(HostedKernel):
         if is_new(version):
             self.language_info = self.language_info | {"version": version.lstrip("v")}
             return True
-        self._drop(node)
+        status = self._drop(node)
+        self._why = f" {program} is {version}." if version else f" {program} ended with {status}."
         return False
 
     def _drop(self, node: Node) -> int:
         loop = asyncio.get_event_loop()
         loop.remove_reader(node.packets)
-        loop.remove_reader(node.pidfd)
         loop.remove_writer(node.commands)
         self._node = None
         return node.close()
@@ -94,7 +95,6 @@ class JavaScriptKernel(HostedKernel):
         node = self._node
         if node is None:
             return
-        self._receive()
         reason = node.last_words()
         status = self._drop(node)
         if self._hello is not None:
@@ -144,6 +144,8 @@ class JavaScriptKernel(HostedKernel):
                 of = (packet.kind, packet.cell)
             texts.append(packet.content.decode(errors="replace"))
         self._write(of, texts)
+        if node.ended:
+            self._ended()
 
     def _write(self, of: tuple[int, int] | None, texts: list[str]) -> None:
         if of is None or self.chassis is None or self.chassis.output is None:
@@ -229,7 +231,7 @@ class JavaScriptKernel(HostedKernel):
 
     async def run_cell(self, code: str, language: str | None) -> Failure | None:
         if self._node is None:
-            return Failure("NodeNotFound", NO_NODE)
+            return Failure("NodeNotFound", NO_NODE + self._why)
         if not code.strip():
             return None
         number = self._cells.begin(code, self.execution_count, self.get_parent("shell"))

@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,25 +89,32 @@ class Node:
         inner, commands = os.pipe2(os.O_CLOEXEC)
         control, self._control = os.pipe2(os.O_CLOEXEC)
         answers, self._answers = os.pipe2(os.O_CLOEXEC)
-        self.report = os.memfd_create("report", os.MFD_CLOEXEC)
-        self.stdin = os.memfd_create("stdin", os.MFD_CLOEXEC)
-        self._agent = os.memfd_create("agent", os.MFD_CLOEXEC)
+        self.report = _memory("report")
+        self.stdin = _memory("stdin")
+        self._agent = _memory("agent")
         os.write(self._agent, AGENT)
         os.lseek(self._agent, 0, os.SEEK_SET)
         self.commands = commands
         os.set_blocking(commands, False)
         os.set_blocking(self._control, False)
-        fds = {"out": out.fileno(), "in": inner, "control": control, "answers": answers, "report": self.report}
-        theirs = (*fds.values(), self._agent)
+        fds = {
+            "out": out.fileno(),
+            "in": inner,
+            "control": control,
+            "answers": answers,
+            "report": self.report,
+            "agent": self._agent,
+        }
         try:
             start = START.format(agent=self._agent, fds=json.dumps(fds))
             argv = [program, *FLAGS, *_heap(), "-e", start]
-            self.process = subprocess.Popen(argv, stdin=self.stdin, pass_fds=theirs)
+            self.process = subprocess.Popen(argv, stdin=self.stdin, pass_fds=tuple(fds.values()))
         finally:
             out.close()
             for fd in (inner, control, answers, self._agent):
                 os.close(fd)
-        self.pidfd = os.pidfd_open(self.process.pid)
+        # Its end of `packets` is closed, as it is when it has ended; the programs that it starts have none.
+        self.ended = False
         self._waiting = bytearray()
         self._parts: list[bytes] = []
 
@@ -115,9 +123,12 @@ class Node:
         for _ in range(MOST_PACKETS):
             try:
                 packet = self.packets.recv(LARGEST_PACKET)
-            except (BlockingIOError, ConnectionError):
+            except BlockingIOError:
                 return
+            except ConnectionError:
+                packet = b""
             if not packet:
+                self.ended = True
                 return
             kind, more, cell = HEAD.unpack_from(packet)
             self._parts.append(packet[HEAD.size :])
@@ -166,9 +177,19 @@ class Node:
             self.process.send_signal(signal.SIGKILL)
         status = self.process.wait()
         self.packets.close()
-        for fd in (self.pidfd, self.commands, self._control, self._answers, self.report, self.stdin):
+        for fd in (self.commands, self._control, self._answers, self.report, self.stdin):
             os.close(fd)
         return status
+
+
+def _memory(name: str) -> int:
+    """A file without a name. Where memory is not counted, sessions may have none that is nothing but memory."""
+    try:
+        return os.memfd_create(name, os.MFD_CLOEXEC)
+    except OSError:
+        fd, path = tempfile.mkstemp(prefix=f"{name}-")
+        os.unlink(path)
+        return fd
 
 
 def _heap() -> Sequence[str]:

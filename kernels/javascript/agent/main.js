@@ -12,6 +12,7 @@ const streams = require("./streams.js");
 const { Requiring } = require("./requiring.js");
 
 module.exports = function main(fds, watcher) {
+  fs.closeSync(fds.agent);
   const channel = new Channel(fds.out);
   const tell = (cell, message) => channel.message(cell, message);
   // Of errors that node itself writes about.
