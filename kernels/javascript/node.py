@@ -23,8 +23,9 @@ STDOUT, STDERR, MESSAGE = 1, 2, 3
 HEAD = struct.Struct("<BBI")
 LARGEST_PACKET = 64 << 10
 MOST_PACKETS = 512
-# Of a process's memory, in eighths, what objects may take before V8 gives up by itself, and says so.
-HEAP_EIGHTHS = 6
+# What node takes of a process's memory before there is any object, in MiB as the kernel counts; of the rest objects may
+# take so much before V8 gives up by itself, and says so.
+NODE_MIB, LEAST_MIB = 640, 64
 FLAGS = (
     # An interrupt ends code in the middle of a timer, and what node had noted down about it is not undone.
     "--no-force-async-hooks-checks",
@@ -197,4 +198,4 @@ def _heap() -> Sequence[str]:
     most = resource.getrlimit(resource.RLIMIT_DATA)[0]
     if most == resource.RLIM_INFINITY:
         return ()
-    return (f"--max-old-space-size={(most >> 20) * HEAP_EIGHTHS // 8}",)
+    return (f"--max-old-space-size={max(LEAST_MIB, (most >> 20) - NODE_MIB)}",)

@@ -42,13 +42,22 @@ class Requiring {
     require.main = module;
     module.require = require;
     const shared = this.folders();
-    Module.globalPaths.push(...shared.filter((each) => !Module.globalPaths.includes(each)));
+    this.share(shared);
     this.importers = [file, ...shared.map((each) => path.join(path.dirname(each), "cell.js"))].map(importer);
     const own = { module, exports: module.exports, require, __filename: file, __dirname: folder };
     for (const [name, value] of Object.entries(own)) this.hide(name, value);
     const url = pathToFileURL(file).href;
     const resolve = (source) => (Module.isBuiltin(source) ? `node:${source.replace(/^node:/, "")}` : pathToFileURL(require.resolve(source)).href);
     this.hide(names.META, { url, filename: file, dirname: folder, main: true, resolve });
+  }
+
+  // For `require`; node looks at the variable when it is told to.
+  share(folders) {
+    const { NODE_PATH: before } = process.env;
+    process.env.NODE_PATH = folders.join(":");
+    Module._initPaths();
+    if (before === undefined) delete process.env.NODE_PATH;
+    else process.env.NODE_PATH = before;
   }
 
   // Where `npm install --global` puts packages, and NODE_PATH.
