@@ -101,7 +101,8 @@ function describe(thrown) {
 }
 
 function withoutNode(text) {
-  return text.replace(/^ *at (?:async )?(?:[^\n(]* \()?node:[^\n]*\)?(?: \{)?$\n?/gm, (line) => (line.trimEnd().endsWith("{") ? "  {\n" : ""));
+  const frame = /\n *at (?:async )?(?:[^\n(]* \()?node:[^\n]*?\)?( \{)?(?=\n|$)/g;
+  return text.replace(frame, (_, brace) => brace ?? "");
 }
 
 function safely(value) {

@@ -60,6 +60,7 @@ module.exports = function main(fds, watcher) {
       Object.assign(process.env, variables);
       if (cwd) process.chdir(cwd);
       requiring.stand(process.cwd());
+      useProxy();
     },
     answer: ({ id, value, error }) => input.answered(id, value, error),
     complete: (request) => reply(request, complete().complete(cells, request.code, request.at)),
@@ -85,9 +86,15 @@ module.exports = function main(fds, watcher) {
   // Not before node has put back what it had called `module`.
   setImmediate(() => {
     requiring.stand(process.cwd());
+    useProxy();
     tell(0, { op: "hello", version: process.version });
   });
 };
+
+// The way out of a session, for `fetch` and `http`, where node can be told of it.
+function useProxy() {
+  if (process.env.HTTPS_PROXY) require("http").setGlobalProxyFromEnv?.();
+}
 
 // Ends and errors of the whole program, which are those of a cell.
 function follow(cells, channel) {
