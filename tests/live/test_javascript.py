@@ -177,6 +177,9 @@ def test_programs_and_threads(js: Session) -> None:
     source = "'require(\"worker_threads\").parentPort.postMessage(6 * 7)'"
     worker = f"new Worker({source}, {{eval: true}})"
     assert shown(js, f"await new Promise(done => {worker}.once('message', done))") == "42"
+    js.run("require('fs').writeFileSync('child.js', 'process.send(process.execArgv.length)')")
+    fork = "new Promise(done => require('child_process').fork('./child.js').once('message', done))"
+    assert shown(js, f"await {fork}") == "0"
     assert shown(js, "Object.keys(require('os').networkInterfaces())") == "[ 'lo' ]"
 
 

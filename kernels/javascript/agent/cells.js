@@ -138,7 +138,7 @@ class Cells {
 
   stripped(cell, code) {
     const { code: text, map } = typescript.strip(code);
-    if (map) errors.places.set(`cell-${cell.number}`, map);
+    if (map) errors.remember(`cell-${cell.number}`, map);
     return modules.soften(modules.rewrite(text));
   }
 

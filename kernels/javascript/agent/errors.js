@@ -8,12 +8,19 @@ const CELL = /^cell-(\d+)$/;
 const OWN = /^(?:kernelgw:|node:internal\/|node:inspector)/;
 const FRAME = /^ {4}at (?:(async )?(.*?) \()?((?:file:|node:|cell )?[^()]*?):(\d+):(\d+)\)?$/;
 const MOST_FRAMES = 100;
+const MOST_PLACES = 200;
 const NO_MODULE = /^Cannot find (?:module|package) '([^']*)'/;
 
 // Of cells that were changed more than by lines staying where they were: what a place was before.
 const places = new Map();
 // Files that are ours and have names of the workspace.
 const hidden = new Set();
+
+function remember(file, map) {
+  places.delete(file);
+  places.set(file, map);
+  if (places.size > MOST_PLACES) places.delete(places.keys().next().value);
+}
 
 function place(file, line, column) {
   const map = places.get(file);
@@ -127,4 +134,4 @@ function syntax(error, code, line, column, cell) {
   return { name: "SyntaxError", value: `${value} (cell ${cell}, line ${line})`, traceback, frames: [frame] };
 }
 
-module.exports = { prepare, describe, syntax, places, hidden, isError };
+module.exports = { prepare, describe, syntax, remember, hidden, isError };

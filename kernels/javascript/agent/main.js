@@ -13,6 +13,8 @@ const { Requiring } = require("./requiring.js");
 
 module.exports = function main(fds, watcher) {
   fs.closeSync(fds.agent);
+  // Those of this program are for no other, which `fork` would give them to.
+  process.execArgv = [];
   const channel = new Channel(fds.out);
   const tell = (cell, message) => channel.message(cell, message);
   // Of errors that node itself writes about.
