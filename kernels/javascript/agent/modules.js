@@ -10,7 +10,6 @@ const DECLARING = new Set(["const", "let", "var", "function", "class", "async", 
 const BEGINS = new Set([";", "}", ")"]);
 const KINDS = new Set(["const", "let", "var", "function", "class"]);
 const JOINS = /^(?:=>|[=,?:(+*/%&|^<>.-]|typeof|await|new)$/;
-const PLAIN_NAME = /^[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*$/u;
 
 // Edits of a text: [start, end, by what]; new lines stay, so that all lines keep their numbers.
 class Edits {
@@ -161,7 +160,7 @@ class Clause {
 
   exported() {
     const all = this.is("*");
-    const whole = all ? this.whole() : null;
+    if (all) this.starred();
     const names = all ? [] : this.names();
     if (names === null) return null;
     if (!this.is("from")) {
@@ -172,7 +171,15 @@ class Clause {
     this.take();
     const source = this.source();
     if (source === null) return null;
-    return told(source, whole, names.filter(([, name]) => name !== "default" && PLAIN_NAME.test(name)));
+    // It names nothing here.
+    return told(source, null, []);
+  }
+
+  starred() {
+    this.take();
+    if (!this.is("as")) return;
+    this.take();
+    this.take();
   }
 
   whole() {
