@@ -170,6 +170,15 @@ def test_what_a_cell_begins_belongs_to_it(js: Session) -> None:
     assert text(js.execution(id_)) == "/page\n"
 
 
+def test_the_order_of_the_event_loop(js: Session) -> None:
+    """That of a program: ticks, promises, timers."""
+    assert js.value("""
+        setTimeout(() => console.log('timer'), 20); setImmediate(() => console.log('immediate'));
+        Promise.resolve().then(() => console.log('promise')); process.nextTick(() => console.log('tick'));
+        console.log('first');
+    """).split() == ["first", "tick", "promise", "immediate", "timer"]
+
+
 def test_programs_and_threads(js: Session) -> None:
     out = js.value("require('child_process').execSync('echo one; node -p 1+1; npm --version', {stdio: 'inherit'})")
     assert out.startswith("one\n2\n")

@@ -47,6 +47,12 @@ def test_only_the_users_lines(js: Session) -> None:
         ("throw new AggregateError([new Error('one')], 'all')", "AggregateError", "all", "Error: one"),
         ("class E extends Error { name = 'E'; more = 5 }; throw new E('e')", "E", "e", "more: 5"),
         ("new Proxy({}, {get() { throw new Error('trap') }})", "Error", "trap", "trap"),
+        (
+            "import assert from 'assert/strict'; assert.equal(1, 2)",
+            "AssertionError",
+            "Expected values to be strictly equal",
+            "AssertionError [ERR_ASSERTION]: Expected",
+        ),
         ("require('absent')", "Error", "Cannot find module 'absent'", "MODULE_NOT_FOUND"),
         ("import x from 'absent'", "Error", "Cannot find package 'absent'", "ERR_MODULE_NOT_FOUND"),
     ],

@@ -111,8 +111,10 @@ class Cells {
 
   async evaluate(cell, code, language) {
     const prepared = this.prepare(cell, code, language);
-    let found = await this.attempt(cell, this.bracketed(prepared.code));
-    if (found === null) found = await this.redeclaring(cell, prepared.code);
+    const bracketed = this.bracketed(prepared.code);
+    // No `await` before the code begins: what it says to be next would come after what is said by promises.
+    let found = bracketed === null ? null : await this.attempt(cell, bracketed);
+    found ??= await this.redeclaring(cell, prepared.code);
     if (found.early && language !== "typescript" && !prepared.stripped) {
       const without = this.without(cell, code);
       if (without !== null) found = await this.redeclaring(cell, without);
@@ -173,7 +175,6 @@ class Cells {
 
   // {value}, {error}, or {error, early: [line, column]} for code that cannot be read. null: it was not even that.
   async attempt(cell, code) {
-    if (code === null) return null;
     const expression = `${code}\n//# sourceURL=cell-${cell.number}`;
     const { result, exceptionDetails: details } = await this.context.run(cell, () => this.start(expression));
     if (!details) return { value: this.value(result) };

@@ -49,7 +49,8 @@ function prepare(error, frames) {
     heading = Error.prototype.toString.call(error);
     const { code } = error;
     // As node writes those of its own.
-    if (typeof code === "string" && /^ERR_/.test(code) && error.name) heading = heading.replace(error.name, `${error.name} [${code}]`);
+    const named = typeof code === "string" && /^ERR_/.test(code) && error.name && !heading.includes(`[${code}]`);
+    if (named) heading = heading.replace(error.name, `${error.name} [${code}]`);
   } catch {
     heading = "Error";
   }

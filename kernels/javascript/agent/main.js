@@ -55,8 +55,9 @@ module.exports = function main(fds, watcher) {
     run(request) {
       input.begin(request);
       if (process.listenerCount("SIGINT") === 0) process.on("SIGINT", () => {});
-      // Not from within the socket's own code, which an interrupt would tear.
-      queueMicrotask(() => cells.run(request));
+      // Not from within the socket's own code, which an interrupt would tear; nor from a promise's, so that the order of
+      // ticks, promises and timers is that of a program.
+      cells.timers.real.setImmediate(() => cells.run(request));
     },
     claim({ variables, cwd }) {
       Object.assign(process.env, variables);
