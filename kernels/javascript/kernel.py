@@ -152,6 +152,8 @@ class JavaScriptKernel(HostedKernel):
             return
         kind, cell = of
         name = "stderr" if kind == STDERR else "stdout"
+        # Programs that were waited for have written before.
+        self.chassis.output.drain_pipes()
         self.chassis.output.text(name, extract_header(self._parent_of(cell)), "".join(texts))
         texts.clear()
 
@@ -169,6 +171,7 @@ class JavaScriptKernel(HostedKernel):
             "ask": self._hear_question,
             "reply": self._hear_reply,
             "settled": self._hear_settled,
+            "settle": self._settle,
         }
         handlers[message["op"]](packet.cell, message)
 
@@ -179,6 +182,10 @@ class JavaScriptKernel(HostedKernel):
     def _hear_done(self, cell: int, message: dict[str, Any]) -> None:
         if self._done is not None and not self._done.done() and cell == self._cells.current:
             self._done.set_result(message)
+
+    def _settle(self, _: int, __: dict[str, Any]) -> None:
+        if self._node is not None:
+            self._node.answer({})
 
     def _hear_settled(self, _: int, __: dict[str, Any]) -> None:
         if self._settled is not None:

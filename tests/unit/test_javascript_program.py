@@ -39,9 +39,12 @@ class Program:
                     text += packet.content.decode()
                     continue
                 message = json.loads(packet.content)
-                if message["op"] == op:
+                if message["op"] == "settle":
+                    self.node.answer({})
+                elif message["op"] == op:
                     return message, text, others
-                others.append(message)
+                else:
+                    others.append(message)
             if self.node.ended:
                 return {}, text, others
 

@@ -27,6 +27,7 @@ module.exports = function main(fds, watcher) {
   streams.install(say, input);
   const show = (op, data, metadata, id, update) => tell(cells.check().number, { op, data, metadata, id, update });
   input.offer();
+  inOrder(input);
   globalThis.display = display.make(show);
   follow(cells, channel);
   // Where V8 says why it gave up.
@@ -93,6 +94,29 @@ module.exports = function main(fds, watcher) {
     tell(0, { op: "hello", version: process.version });
   });
 };
+
+function isOurs(stream) {
+  return stream === "inherit" || stream === 1 || stream === 2 || stream === process.stdout || stream === process.stderr;
+}
+
+// Programs write past this one: what was said before they begin is to be on its way before.
+function inOrder(input) {
+  const programs = require("child_process");
+  const wrap = (owner, name) => {
+    const start = owner[name];
+    owner[name] = function (...given) {
+      if (given.some((each) => [each?.stdio].flat().some(isOurs))) input.settle();
+      return Reflect.apply(start, this, given);
+    };
+  };
+  for (const name of ["spawnSync", "execSync", "execFileSync"]) wrap(programs, name);
+  const { spawn } = programs.ChildProcess.prototype;
+  programs.ChildProcess.prototype.spawn = function (options) {
+    if ([options?.stdio].flat().some(isOurs)) input.settle();
+    return Reflect.apply(spawn, this, [options]);
+  };
+  require("module").syncBuiltinESMExports();
+}
 
 // The way out of a session, for `fetch` and `http`, where node can be told of it.
 function useProxy() {
@@ -161,6 +185,12 @@ class Input {
     if (told.interrupted) throw new Interrupted("the cell was stopped");
     if (told.error) throw this.refuse();
     return told.value;
+  }
+
+  // Returns when all that was said has its place.
+  settle() {
+    this.channel.message(0, { op: "settle" });
+    readLine(this.fds.answers);
   }
 
   // Of the text that came with the cell; null at its end.
