@@ -55,6 +55,11 @@ OWN = (
 DEFAULT = OWN[0]
 
 
+def driver(language: Language, memory_bytes: int) -> dict[str, Any]:
+    """What a kernel of it is told to be. `memory_bytes`: what the session may have, all its programs together."""
+    return {"driver": language.driver, "options": {**language.options, "memory_bytes": memory_bytes}}
+
+
 class Languages:
     """What a gateway offers, by name and alias."""
 

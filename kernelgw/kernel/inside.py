@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..environments import Environment
-from ..languages import Language
 from ..sandbox import bubblewrap, seccomp
 from ..sandbox.gvisor import Gvisor
 from ..sandbox.policy import KERNELS, WORKSPACE, Limits, Policy
@@ -43,7 +43,7 @@ def boot(
     limits: Limits,
     sockets: Path,
     online: bool,
-    language: Language,
+    speaks: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What the fork server's child becomes. `sockets`: the directory of the kernel's listeners."""
     if policy.uid is None:
@@ -59,8 +59,7 @@ def boot(
         "argv": [str(environment.python), "-I", "-X", "frozen_modules=off", KERNELS, "inside"],
         "limits": limits.as_rlimits(True) | {"nproc": limits.processes},
         "inside": {
-            "driver": language.driver,
-            "options": dict(language.options),
+            **speaks,
             "channels": CHANNELS,
             "env": variables,
             "cwd": WORKSPACE,

@@ -18,7 +18,7 @@ from ..egress import packages
 from ..egress.packages import Packages
 from ..egress.rules import Rules
 from ..environments import Environment
-from ..languages import DEFAULT, Language
+from ..languages import DEFAULT, Language, driver
 from ..sandbox import bubblewrap, seccomp
 from ..sandbox.courtesy import Courtesy
 from ..sandbox.policy import Limits
@@ -247,6 +247,7 @@ class Launcher:
         first: bool,
     ) -> None:
         fences, limits, box = self.fences, terms.limits, kernel.box
+        speaks = driver(language, limits.memory_bytes)
         if first:
             box.group = fences.cgroups.create(box.id, fences.gvisor.around(limits) if fences.gvisor else limits)
         assert box.group is not None
@@ -268,9 +269,7 @@ class Launcher:
             if policy is not None and fences.gvisor is not None:
                 if out is not None:
                     inside.lend_listener(out, directory)
-                boot = inside.boot(
-                    fences.gvisor, policy, environment, seen, limits, directory, out is not None, language
-                )
+                boot = inside.boot(fences.gvisor, policy, environment, seen, limits, directory, out is not None, speaks)
                 order: dict[str, Any] = {"sandbox": None, "seal": inside.seal(groups)}
                 order |= {"binds": inside.binds(policy), "owner": policy.uid}
             else:
@@ -286,7 +285,7 @@ class Launcher:
                         "further": recipe.further(kernel.workspace, fences.sandboxed),
                     },
                 }
-                boot = recipe.boot(environment, seen, fences.start, kernel.wiring, language)
+                boot = recipe.boot(environment, seen, fences.start, kernel.wiring, speaks)
                 fds += [out.fileno()] if out else []
             await kernel.server.spawn(boot, fds, id=kernel.id, **order)
         finally:

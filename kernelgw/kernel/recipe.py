@@ -9,7 +9,6 @@ from typing import Any
 
 from ..egress.packages import Packages
 from ..environments import Environment
-from ..languages import Language
 from ..sandbox import bubblewrap, seccomp
 from ..sandbox.cgroups import Group
 from ..sandbox.policy import HOME, KERNELS, WORKSPACE, WRITABLE, Limits, Policy
@@ -84,10 +83,15 @@ def further(workspace: Workspace, sandboxed: bool) -> str:
 
 
 def boot(
-    environment: Environment, variables: dict[str, str], start: str, wiring: Mapping[str, Any], language: Language
+    environment: Environment,
+    variables: dict[str, str],
+    start: str,
+    wiring: Mapping[str, Any],
+    speaks: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What the sealed child becomes. `wiring`: its channels, and how it is to speak on them."""
-    boot: dict[str, Any] = {"driver": language.driver, "options": dict(language.options), "env": variables, **wiring}
+    """What the sealed child becomes. `wiring`: its channels, and how it is to speak on them;
+    `speaks`: which language, see `languages.driver`."""
+    boot: dict[str, Any] = {**speaks, "env": variables, **wiring}
     if start == "exec":
         argv = [str(environment.python), "-I", "-X", "frozen_modules=off", KERNELS]
         boot["exec"] = {"argv": argv, "env": variables, "kernel": True}

@@ -42,8 +42,10 @@ class JavaScriptKernel(HostedKernel):
         "nbconvert_exporter": "script",
     }
 
-    def __init__(self) -> None:
+    def __init__(self, memory_bytes: int = 0) -> None:
+        """`memory_bytes`: what there is; 0 when nobody knows."""
         super().__init__()
+        self._memory_bytes = memory_bytes
         self._node: Node | None = None
         self._cells = KnownCells()
         self._given: str | None = None
@@ -68,7 +70,7 @@ class JavaScriptKernel(HostedKernel):
         loop = asyncio.get_running_loop()
         self._hello = loop.create_future()
         try:
-            node = self._node = Node(program)
+            node = self._node = Node(program, self._memory_bytes)
         except OSError as error:
             self._why = f" {program} could not be started: {error}."
             return False
@@ -339,4 +341,4 @@ def _bundle(data: Any) -> dict[str, Any]:
 def run(boot: dict[str, Any], fds: list[Any]) -> NoReturn:
     set_process_name("kernel")
     own_environment(boot)
-    become(JavaScriptKernel(), boot, fds)
+    become(JavaScriptKernel(int(boot.get("options", {}).get("memory_bytes", 0))), boot, fds)

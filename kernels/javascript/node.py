@@ -84,7 +84,7 @@ def is_new(version: str) -> bool:
 class Node:
     """One that runs. Nothing here waits, except `close`."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, memory_bytes: int = 0) -> None:
         self.packets, out = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.packets.setblocking(False)
         inner, commands = os.pipe2(os.O_CLOEXEC)
@@ -108,7 +108,7 @@ class Node:
         }
         try:
             start = START.format(agent=self._agent, fds=json.dumps(fds))
-            argv = [program, *FLAGS, *_heap(), "-e", start]
+            argv = [program, *FLAGS, *_heap(memory_bytes), "-e", start]
             self.process = subprocess.Popen(argv, stdin=self.stdin, pass_fds=tuple(fds.values()))
         finally:
             out.close()
@@ -193,9 +193,8 @@ def _memory(name: str) -> int:
         return fd
 
 
-def _heap() -> Sequence[str]:
-    """Where memory is bounded for each process, V8 is to know: it would find out by being refused some."""
-    most = resource.getrlimit(resource.RLIMIT_DATA)[0]
-    if most == resource.RLIM_INFINITY:
-        return ()
-    return (f"--max-old-space-size={max(LEAST_MIB, (most >> 20) - NODE_MIB)}",)
+def _heap(memory_bytes: int) -> Sequence[str]:
+    """V8 is to know how much there is: it would find out by being refused some, or by being killed for it."""
+    bounds = [resource.getrlimit(resource.RLIMIT_DATA)[0], memory_bytes or resource.RLIM_INFINITY]
+    known = [bound for bound in bounds if bound != resource.RLIM_INFINITY]
+    return (f"--max-old-space-size={max(LEAST_MIB, (min(known) >> 20) - NODE_MIB)}",) if known else ()
