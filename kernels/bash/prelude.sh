@@ -12,7 +12,7 @@
 \builtin set +H +o history -E
 \builtin shopt -s extglob
 \builtin unset PS1 PS2 HISTFILE
-__kgw_status='' __kgw_last=0 __kgw_moved='' __kgw_user_err='' __kgw_user_exit='' __kgw_busy='' __kgw_exit='' __kgw_has_int='' __kgw_user_int='' __kgw_errexit=''
+__kgw_status='' __kgw_last=0 __kgw_moved='' __kgw_user_err='' __kgw_user_exit='' __kgw_busy='' __kgw_exit='' __kgw_has_int='' __kgw_user_int='' __kgw_errexit='' __kgw_stopped=''
 __kgw_failed=() __kgw_tail=() __kgw_stack=()
 __kgw_s=$'\x1f'
 # Sends what follows to the kernel as one line.
@@ -25,7 +25,7 @@ __kgw_say() {
 
 # A cell is called ./cell-N, and is read from a folder elsewhere: so its own name leads to the directory that it runs in.
 __kgw_in() {
-    __kgw_status='' __kgw_moved='' __kgw_exit='' __kgw_failed=() __kgw_tail=()
+    __kgw_status='' __kgw_moved='' __kgw_exit='' __kgw_stopped='' __kgw_failed=() __kgw_tail=()
     __kgw_cell=$__kgw_dir/cell-$1
     if [[ -x ${PWD-} && . -ef ${PWD-} ]]; then
         __kgw_pwd=$PWD __kgw_old=${OLDPWD-} __kgw_had_old=${OLDPWD+1}
@@ -34,7 +34,8 @@ __kgw_in() {
     BASH_ARGV0=$__kgw_cell __kgw_busy=1
     \builtin trap "$__kgw_trap" ERR
     \builtin trap "$__kgw_at_exit" EXIT
-    \builtin trap "$__kgw_at_int" 63
+    \builtin trap __kgw_stop 63
+    if [[ -z $__kgw_has_int ]]; then \builtin trap __kgw_stop INT; fi
 }
 
 __kgw_back() {
@@ -59,13 +60,13 @@ __kgw_out() {
 }
 
 # A command has failed where nothing looks at its status: `set -e` would end the shell now, and the cell ends instead.
-__kgw_trap='{ __kgw_err "$?" "$LINENO" "$BASH_COMMAND" "${PIPESTATUS[@]}"; } 2>/dev/null || \builtin eval "$__kgw_user_err" || \builtin :; { [[ -n $__kgw_exit ]]; } 2>/dev/null && __kgw_leave "$__kgw_exit"'
+__kgw_trap='{ __kgw_err "$?" "$LINENO" "$BASH_COMMAND" "${PIPESTATUS[@]}"; } 2>/dev/null || \builtin eval "$__kgw_user_err" || \builtin :; { [[ -n $__kgw_stopped$__kgw_exit ]]; } 2>/dev/null && __kgw_leave "${__kgw_stopped:-$__kgw_exit}"'
 # Whether there is no handler of the user's to be run; if there is, it finds the status in $?.
 __kgw_err() {
     __kgw_exit=''
     if [[ $BASH_SUBSHELL == 0 ]]; then
         if [[ $- == *e* ]]; then __kgw_exit=$1; fi
-        if [[ $3 == *__kgw_* ]]; then \builtin return 0; fi
+        if [[ -n $__kgw_stopped || $3 == *__kgw_* ]]; then \builtin return 0; fi
         __kgw_note "$@"
     fi
     if [[ -n $__kgw_user_err ]]; then \builtin return "$1"; fi
@@ -135,8 +136,15 @@ __kgw_bye() {
     \builtin exec "$BASH" --noprofile --rcfile "$__kgw_dir/resume" --noediting -i <&243 >/dev/null 2>&1
 }
 
-# The kernel sends this with each interrupt: SIGINT alone is forgotten when the program that runs has dealt with it.
-__kgw_at_int='{ [[ -n $__kgw_busy ]]; } 2>/dev/null && __kgw_leave 130'
+# An interrupt: SIGINT, and 63 from the kernel, as SIGINT alone is forgotten when the program that runs has dealt with it.
+# It is left to the trap of ERR to end the cell, now, or if it runs already, when it is done: for bash it would else go on
+# running for ever.
+__kgw_stop() {
+    if [[ -z $__kgw_busy || -n $__kgw_stopped ]]; then \builtin return; fi
+    __kgw_stopped=130
+    if [[ $- == *e* ]]; then __kgw_errexit=1; \builtin set +e; fi
+    [[ -n '' ]]
+}
 
 # Ends the cell with a status, and not the shell: as an interrupt does, which is the one way out of everything.
 __kgw_leave() {
@@ -170,11 +178,13 @@ trap() {
         \builtin trap -- "${__kgw_user_err:--}" ERR
         \builtin trap -- "${__kgw_user_exit:--}" EXIT
         \builtin trap - 63
+        if [[ -z $__kgw_has_int ]]; then \builtin trap - INT; fi
         \builtin trap "$@"
         \builtin set -- "$?"
         \builtin trap "$__kgw_trap" ERR
         \builtin trap "$__kgw_at_exit" EXIT
-        \builtin trap "$__kgw_at_int" 63
+        \builtin trap __kgw_stop 63
+        if [[ -z $__kgw_has_int ]]; then \builtin trap __kgw_stop INT; fi
         \builtin return "$1"
     fi
     if [[ $1 == -l ]]; then \builtin trap "$@"; \builtin return; fi
@@ -189,10 +199,11 @@ trap() {
             2 | [Ii][Nn][Tt] | [Ss][Ii][Gg][Ii][Nn][Tt])
                 if [[ $action == - ]]; then
                     __kgw_has_int=''
+                    \builtin trap __kgw_stop INT
                 else
                     __kgw_has_int=1 __kgw_user_int=$action
-                fi
-                \builtin trap -- "$action" INT ;;
+                    \builtin trap -- "$action" INT
+                fi ;;
             *) \builtin trap -- "$action" "$name" || status=$? ;;
         esac
     done
