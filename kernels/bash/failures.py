@@ -20,6 +20,9 @@ UNFINISHED = re.compile(r"unexpected token `\}'|unexpected end of file")
 AROUND = 2
 # Of `__kgw_failed` before its frames, and of each frame.
 HEAD, FRAME = 7, 3
+# How the kernel's own functions end; and their files, in the last of which lines are others than in the user's.
+OURS = '\\builtin return "$status"'
+OWN_FILES = ("/prelude", "/state")
 LIBRARIES = ("/usr/", "/lib/", "/opt/", "/bin/", "/etc/")
 
 Sources = Mapping[int, Sequence[str]]
@@ -51,7 +54,7 @@ def _known(report: Report) -> tuple[str, ...]:
     failed = report.failed
     if len(failed) < HEAD or failed[0] != str(report.status):
         return ()
-    if report.last is not None and report.last != (report.status, failed[2]):
+    if report.last is not None and report.last != (report.status, failed[2]) and report.last[1] != OURS:
         return ()
     return failed
 
@@ -59,7 +62,7 @@ def _known(report: Report) -> tuple[str, ...]:
 def _said(report: Report, known: tuple[str, ...]) -> tuple[str, str]:
     status = report.status
     if not known:
-        after = report.last is not None and report.last[1]
+        after = report.last is not None and report.last[1] != OURS and report.last[1]
         return "ExitCode", f"{_code(status)}; the last command was `{_short(after)}`" if after else _code(status)
     _, line, command, missing, _, parts, last = known[:HEAD]
     if command == f"exit {status}":
@@ -88,6 +91,8 @@ def _frames(fields: Sequence[str], sources: Sources, workspace: str) -> list[dic
     calls = [fields[at : at + FRAME] for at in range(0, len(fields) - FRAME + 1, FRAME)]
     found = []
     for function, file, line in calls:
+        if file.endswith(OWN_FILES):
+            continue
         cell = CELL.search(file)
         number = int(cell[1]) if cell else None
         called = "" if function in ("source", "main") else function

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import shlex
 import signal
@@ -25,7 +26,7 @@ MOST_CELLS, MOST_TEXT = 200, 1 << 20
 LOST = (72, 73)
 RESUMED = (
     "[the cell ended its shell; a new one has its variables, functions and options, but does not know "
-    "the {jobs} background jobs any more]\n"
+    "{jobs} any more]\n"
 )
 NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
@@ -49,6 +50,8 @@ class BashKernel(HostedKernel):
         self._workspace = ""
         self._stdin_text: str | None = None
         self._busy = False
+        # Of the last cell: what is told meanwhile belongs to it.
+        self._context = contextvars.copy_context()
 
     async def open(self) -> None:
         self._workspace = os.getcwd()
@@ -84,7 +87,7 @@ class BashKernel(HostedKernel):
             return None
         number = self.execution_count
         self._keep(number, code)
-        self._busy = True
+        self._busy, self._context = True, contextvars.copy_context()
         try:
             report = await self._run(code, number)
         except Ended as ended:
@@ -126,7 +129,7 @@ class BashKernel(HostedKernel):
 
     def _display(self, path: str) -> str:
         try:
-            self.show(bundle(path))
+            self._context.run(self.show, bundle(path))
         except OSError as error:
             return f"{path}: {error.strerror}"
         except ValueError as error:
@@ -135,7 +138,8 @@ class BashKernel(HostedKernel):
 
     def _resumed(self, jobs: int) -> None:
         if jobs:
-            self.text("stderr", RESUMED.format(jobs=jobs))
+            jobs_ = f"{jobs} background job{'s' if jobs > 1 else ''}"
+            self._context.run(self.text, "stderr", RESUMED.format(jobs=jobs_))
 
     # its end
 

@@ -12,7 +12,7 @@
 \builtin set +H +o history -E
 \builtin shopt -s extglob
 \builtin unset PS1 PS2 HISTFILE
-__kgw_status='' __kgw_last=0 __kgw_moved='' __kgw_user_err='' __kgw_user_exit='' __kgw_busy='' __kgw_exit='' __kgw_has_int='' __kgw_user_int='' __kgw_errexit='' __kgw_stopped=''
+__kgw_status='' __kgw_last=0 __kgw_moved='' __kgw_user_err='' __kgw_user_exit='' __kgw_busy='' __kgw_exit='' __kgw_has_int='' __kgw_user_int='' __kgw_errexit='' __kgw_stopped='' __kgw_called=''
 __kgw_failed=() __kgw_tail=() __kgw_stack=()
 __kgw_s=$'\x1f'
 # Sends what follows to the kernel as one line.
@@ -54,9 +54,15 @@ __kgw_out() {
     if [[ -n $__kgw_moved ]]; then __kgw_back || \builtin :; fi
     if [[ -n $__kgw_has_int ]]; then \builtin trap -- "$__kgw_user_int" INT; fi
     __kgw_busy=''
-    if [[ ! -p /dev/fd/241 || ! -p /dev/fd/242 ]]; then \builtin exit 72; fi
-    __kgw_say "$1" "$__kgw_last" "${PWD-}" "${#__kgw_tail[@]}" "${__kgw_tail[@]}" "${__kgw_failed[@]}" || \builtin exit 73
+    if [[ ! -p /dev/fd/241 || ! -p /dev/fd/242 ]]; then __kgw_give_up 72; fi
+    __kgw_say "$1" "$__kgw_last" "${PWD-}" "${#__kgw_tail[@]}" "${__kgw_tail[@]}" "${__kgw_failed[@]}" || __kgw_give_up 73
     if [[ -n $__kgw_errexit ]]; then __kgw_errexit=''; \builtin set -e; fi
+}
+
+# Nothing can be told any more, which is told by the end.
+__kgw_give_up() {
+    \builtin trap - EXIT
+    \builtin exit "$1"
 }
 
 # A command has failed where nothing looks at its status: `set -e` would end the shell now, and the cell ends instead.
@@ -76,6 +82,8 @@ __kgw_err() {
 __kgw_note() {
     \builtin local status="$1" line="$2" command="${3//$__kgw_s/ }" missing='' i
     \builtin shift 3
+    case ${FUNCNAME[2]-} in display | display_file | trap) \builtin return ;; esac
+    if [[ $command == '\builtin return "$status"' ]]; then command=$__kgw_called; fi
     if [[ ${__kgw_failed[0]-} == "$status" && ${__kgw_failed[2]-} == "${command:0:500}" ]] &&
         ((${#FUNCNAME[@]} < ${__kgw_failed[4]-0})); then
         \builtin return
@@ -112,8 +120,9 @@ __kgw_bye() {
     set=$(\builtin set +o)
     \builtin set +eux
     __kgw_status=$1
-    __kgw_run_exit "$1"
-    if [[ -z $__kgw_busy ]]; then \builtin return; fi
+    if [[ -n $__kgw_busy ]]; then __kgw_run_exit "$1"; fi
+    # It found no more lines, which is so as well when the kernel has ended.
+    if [[ -z $__kgw_busy ]] && ! \builtin kill -0 "$PPID"; then \builtin return; fi
     \builtin shift
     wanted=$(\builtin jobs -p)
     __kgw_jobs=$([[ -z $wanted ]] || \builtin printf '%s\n' "$wanted" | wc -l)
@@ -190,6 +199,7 @@ trap() {
     if [[ $1 == -l ]]; then \builtin trap "$@"; \builtin return; fi
     if [[ $1 == -- ]]; then \builtin shift; fi
     \builtin local action="${1-}" name status=0
+    __kgw_called="trap $*"
     if [[ $# -lt 2 ]]; then action=-; else \builtin shift; fi
     for name; do
         case $name in
@@ -212,6 +222,7 @@ trap() {
 
 display_file() {
     \builtin local file answer status=0
+    __kgw_called="display_file $*"
     if [[ $# == 0 ]]; then
         \builtin printf 'display: which file?\n' >&2
         \builtin return 2
@@ -229,7 +240,10 @@ display_file() {
 }
 
 display() {
-    display_file "$@"
+    \builtin local status=0
+    display_file "$@" || status=$?
+    __kgw_called="display $*"
+    \builtin return "$status"
 }
 
 __kgw_complete() {

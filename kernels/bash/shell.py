@@ -233,7 +233,8 @@ class Shell:
                 os.write(self._answers, f"{answer}\n".encode(errors="replace"))
         elif fields[0] == "resumed" and len(fields) == 2:
             # The old one may have read the line that asks for the end.
-            self._say(self._current)
+            if self._current:
+                self._say(self._current)
             self._on_resumed(int(fields[1]) if fields[1].isdigit() else 0)
         elif (waiting := self._waiting.get(fields[0])) is not None and not waiting.done():
             waiting.set_result(fields)
