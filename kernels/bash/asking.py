@@ -15,7 +15,7 @@ import re
 import struct
 import termios
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..hosted import NobodyToAsk
 
@@ -112,7 +112,7 @@ class Asking:
             except BlockingIOError:
                 await asyncio.sleep(0.005)
         if long:
-            while self._unread():
+            while self._unread():  # noqa: ASYNC110 - a terminal tells nobody that it was read
                 await asyncio.sleep(0.005)
             self._lines(True)
 

@@ -24,10 +24,14 @@ async def complete(ask: Callable[[str], Awaitable[str]], code: str, cursor: int)
     word = found[0] if found else ""
     start = cursor - len(word)
     matches: list[str] = []
-    if word or not before.strip() == "":
+    if before.strip():
         for action, prefix, rest in _ways(word, COMMAND.search(before[:start]) is not None):
             command = f"__kgw_complete {action} {shlex.quote(rest)}"
-            matches += [prefix + (_quoted(each) if action == "file" else each) for each in (await ask(command)).split("\n") if each]
+            matches += [
+                prefix + (_quoted(each) if action == "file" else each)
+                for each in (await ask(command)).split("\n")
+                if each
+            ]
     unique = sorted(dict.fromkeys(matches))[:MOST_MATCHES]
     return {"status": "ok", "matches": unique, "cursor_start": start, "cursor_end": cursor, "metadata": {}}
 

@@ -100,9 +100,7 @@ def _frames(fields: Sequence[str], sources: Sources, workspace: str) -> list[dic
     return found[::-1]
 
 
-def _frame(
-    file: str, number: int | None, function: str, line: int, sources: Sources, workspace: str
-) -> dict[str, Any]:
+def _frame(file: str, number: int | None, function: str, line: int, sources: Sources, workspace: str) -> dict[str, Any]:
     if number is not None:
         lines, file = sources.get(number, ()), f"cell {number}"
     else:

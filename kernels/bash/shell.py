@@ -10,7 +10,7 @@ import shlex
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +22,10 @@ STDOUT, STDERR, LINES = 241, 242, 243
 SEPARATOR = "\x1f"
 # By this the shell is told of an interrupt, besides SIGINT.
 STOP = 63
-# A list of commands is run by a call for each of them, one in the other: in lines, a quarter of what 8 MiB of stack take.
+# A list of commands is run by a call for each of them, one in the other: a quarter of what 8 MiB of stack take.
 LONGEST_GROUP = 5000
-# Between two lines that ask for the end of a cell that was interrupted.
-AGAIN_S, LONGEST_AGAIN_S = 0.1, 1.6
+# An interrupted cell that goes on: when the line that asks for its end is said again, and when all get SIGINT again.
+AGAIN_S, SIGNAL_S, LONGEST_SIGNAL_S = 0.1, 1.0, 8.0
 SETTLE_S = 0.05
 POLL_S = 0.1
 NULL = "/dev/null"
@@ -53,8 +53,8 @@ class Report:
 
 
 class Shell:
-    """`on_display`: called with a path, returns what the one who asked is told. `on_resumed`: called when a new bash has
-    taken over, with how many jobs it does not know any more. Used in one loop."""
+    """`on_display`: called with a path, returns what the one who asked is told. `on_resumed`: called when a new bash
+    has taken over, with how many jobs it does not know any more. Used in one loop."""
 
     def __init__(self, on_display: Callable[[str], str], on_resumed: Callable[[int], None]) -> None:
         self._on_display = on_display
@@ -160,8 +160,7 @@ class Shell:
         """What a command says; in a process of its own. Raises Ended."""
         answer = self._path("answer")
         await self._call(f"( {command} ) >|{shlex.quote(answer)} 2>{NULL} <{NULL}", '"$__kgw_last"')
-        with open(answer, errors="replace") as file:
-            return file.read()
+        return _read(answer)
 
     def stdin(self, text: str) -> str:
         """A path to read it from. Raises OSError."""
@@ -199,14 +198,21 @@ class Shell:
         if self._current and not self.ended.done():
             os.kill(self._pid, STOP)
             self._say(self._current)
-            self._again = self.loop.call_later(AGAIN_S, self._interrupt_again, AGAIN_S)
+            self._again = self.loop.call_later(AGAIN_S, self._interrupt_again, SIGNAL_S)
 
-    def _interrupt_again(self, paused: float) -> None:
-        """The signal may have come to the shell only after the line."""
-        if self._current:
-            self._say(self._current)
-            longer = min(2 * paused, LONGEST_AGAIN_S)
-            self._again = self.loop.call_later(longer, self._interrupt_again, longer)
+    def _interrupt_again(self, pause: float) -> None:
+        """The signal may have come to the shell only after the line; and what it ended may have been followed by the
+        next command, before the shell had heard that all is to stop."""
+        if not self._current or self.ended.done():
+            return
+        os.kill(self._pid, STOP)
+        self._say(self._current)
+        if pause > SIGNAL_S:
+            # Not to the shell, which would forget for it what it has just been told.
+            for pid in _group(but=self._pid):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGINT)
+        self._again = self.loop.call_later(pause, self._interrupt_again, min(2 * pause, LONGEST_SIGNAL_S))
 
     async def _settled(self) -> bool:
         """Whether there was an interrupt; by then no signal is on its way that could hit the next cell."""
@@ -245,8 +251,8 @@ class Shell:
         last = (int(more[0]), more[1]) if many == 2 else None
         unread = ""
         if status != "0" and last is None:
-            with contextlib.suppress(OSError), open(self._path("unread"), errors="replace") as file:
-                unread = file.read(1 << 16)
+            with contextlib.suppress(OSError):
+                unread = _read(self._path("unread"))
         return Report(int(status), cwd, last, tuple(more[many:]), unread, interrupted)
 
     # files
@@ -262,6 +268,21 @@ class Shell:
         for each in (name, "stdin"):
             with contextlib.suppress(OSError):
                 os.unlink(self._path(each))
+
+
+def _group(but: int) -> Iterator[int]:
+    """Other processes of this one's group."""
+    own = os.getpid()
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) not in (own, but):
+            with contextlib.suppress(OSError):
+                if os.getpgid(int(name)) == os.getpgrp():
+                    yield int(name)
+
+
+def _read(path: str) -> str:
+    with open(path, errors="replace") as file:
+        return file.read(1 << 20)
 
 
 def cell(code: str) -> tuple[str, bool]:

@@ -40,7 +40,7 @@ shopt -s nullglob; set -o pipefail
 mkdir -p deep/er; cd deep/er
 umask 077
 """)
-    code = 'echo $x ${list[1]} ${map[k]} $(sh -c \'echo $EXPORTED\'); greet you; shout; echo *.none; pwd; umask; echo $-'
+    code = "echo $x ${list[1]} ${map[k]} $(sh -c 'echo $EXPORTED'); greet you; shout; echo *.none; pwd; umask; echo $-"
     lines = bash.value(code).split("\n")
     assert lines[:6] == ["20 b c v yes", "hello you", "LOUD", "", "/workspace/deep/er", "0077"]
     assert bash.value("set -o | grep pipefail").split() == ["pipefail", "on"]
@@ -53,7 +53,7 @@ def test_the_status_of_the_last_cell(bash: Session) -> None:
 
 
 def test_workspace_and_variables_of_the_session(house: House) -> None:
-    awkward = "it's \"quoted\" $HOME `id`\nand so on"
+    awkward = 'it\'s "quoted" $HOME `id`\nand so on'
     session = house.session(language="bash", env={"PLAIN": "value", "AWKWARD": awkward})
     assert session.value('echo $PLAIN; echo "$AWKWARD"; pwd') == f"value\n{awkward}\n/workspace\n"
 
@@ -163,7 +163,7 @@ def test_frames(bash: Session) -> None:
 @pytest.mark.parametrize(
     ("code", "line", "said"),
     [
-        ('echo 1\necho "unclosed', 2, 'looking for matching `"\''),
+        ('echo 1\necho "unclosed', 2, "looking for matching `\"'"),
         ("if true; then\n  echo 1", 2, "unexpected end of the cell"),
         ("echo 1\nfi", 2, "`fi'"),
         ("cat <<END\nx", 2, "unexpected end of the cell"),
@@ -274,7 +274,9 @@ def test_background_jobs_do_not_hold_the_cell(bash: Session) -> None:
 
 
 def test_display(bash: Session) -> None:
-    bash.value(f"echo {PIXEL} | base64 -d >a.png; echo '<svg/>' >b.svg; echo '{{\"a\": [1]}}' >c.json; echo '# T' >d.md")
+    bash.value(
+        f"echo {PIXEL} | base64 -d >a.png; echo '<svg/>' >b.svg; echo '{{\"a\": [1]}}' >c.json; echo '# T' >d.md"
+    )
     execution = bash.run("echo before; display a.png b.svg; echo after; display c.json d.md")
     kinds = [output["output_type"] for output in execution["outputs"]]
     assert kinds == ["stream", "display_data", "display_data", "stream", "display_data", "display_data"]
@@ -319,7 +321,7 @@ def test_the_shell_is_ended(bash: Session, code: str, said: str) -> None:
 @pytest.mark.parametrize("redirection", [">&-", "</dev/null", ">/dev/null"])
 def test_descriptors_that_bash_uses_itself(bash: Session, redirection: str) -> None:
     bash.value("kept=1")
-    code = f"for n in {{10..60}}; do eval \"exec $n{redirection}\"; done; echo seen"
+    code = f'for n in {{10..60}}; do eval "exec $n{redirection}"; done; echo seen'
     assert bash.value(code, timeout_s=10) == "seen\n"
     assert bash.value("echo $kept", timeout_s=10) == "1\n"
 
@@ -333,6 +335,8 @@ def test_the_shell_is_ended_between_cells(bash: Session) -> None:
 
 
 def test_cells_cannot_end_themselves_by_a_forged_report(bash: Session) -> None:
-    code = "for f in /tmp/.cells-*/report; do echo $'0123\\x1f0\\x1f/\\x1f0' >$f; echo garbage >$f; done; echo on; false"
+    code = (
+        "for f in /tmp/.cells-*/report; do echo $'0123\\x1f0\\x1f/\\x1f0' >$f; echo garbage >$f; done; echo on; false"
+    )
     execution = bash.run(code)
     assert (execution["status"], text(execution)) == ("failed", "on\n")

@@ -33,7 +33,9 @@ def answered(session: Session, code: str, *answers: str) -> tuple[list[tuple[str
     raise AssertionError("the stream ended early")
 
 
-@pytest.mark.parametrize("code", ["read x; echo \"<$x>\"", "cat; echo '<>'", PYTHON.format("print(input())") + "|| echo '<>'"])
+@pytest.mark.parametrize(
+    "code", ['read x; echo "<$x>"', "cat; echo '<>'", PYTHON.format("print(input())") + "|| echo '<>'"]
+)
 def test_nobody_to_ask(bash: Session, code: str) -> None:
     execution = bash.run(code)
     assert (execution["status"], text(execution)) == ("completed", "<>\n")
