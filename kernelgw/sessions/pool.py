@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ..environments import Environment
 from ..errors import GatewayError
+from ..kernel.box import Box
 from ..kernel.exits import Exit
 from ..kernel.kernel import Kernel
 from ..kernel.launcher import Launcher, Terms
@@ -22,12 +23,19 @@ log = logging.getLogger("kernelgw.pool")
 
 
 class Pool:
-    """Keeps `size` warm kernels of one environment, each in a sandbox and workspace of its own."""
+    """Keeps `size` warm kernels of one environment and language, each in a sandbox and workspace of its own."""
 
     def __init__(
-        self, launcher: Launcher, environment: Environment, size: int, starting: asyncio.Semaphore, terms: Terms
+        self,
+        launcher: Launcher,
+        environment: Environment,
+        size: int,
+        starting: asyncio.Semaphore,
+        terms: Terms,
+        language: Language = DEFAULT,
     ) -> None:
         self.size = size
+        self.language = language
         self.terms = terms
         self.environment = environment
         self._launcher = launcher
@@ -55,11 +63,18 @@ class Pool:
         return None
 
     async def launch(
-        self, workspace: Workspace, variables: dict[str, str], terms: Terms, language: Language = DEFAULT
+        self,
+        workspace: Workspace,
+        variables: dict[str, str],
+        terms: Terms,
+        box: Box | None = None,
     ) -> Kernel:
-        """A kernel in an existing workspace: the cold way. Waits its turn when many are starting."""
+        """A kernel in an existing workspace: the cold way. Waits its turn when many are starting. `box`: what other
+        kernels of the session are in."""
         async with self._starting:
-            return await self._launcher.launch(self.environment, workspace, variables, terms, language=language)
+            return await self._launcher.launch(
+                self.environment, workspace, variables, terms, language=self.language, box=box
+            )
 
     def refill(self) -> None:
         if not self._closed and self._refill is None and len(self._ready) < self.size:
