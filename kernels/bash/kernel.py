@@ -47,7 +47,8 @@ class BashKernel(HostedKernel):
         self._shell: Shell
         self._asking: Asking
         self._sources: OrderedDict[int, list[str]] = OrderedDict()
-        self._workspace = ""
+        self._sizes: dict[int, int] = {}
+        self._workspace = self._folder = ""
         self._stdin_text: str | None = None
         self._busy = False
         # Of the last cell: what is told meanwhile belongs to it.
@@ -96,6 +97,7 @@ class BashKernel(HostedKernel):
             return Failure("OSError", f"the cell could not be handed to the shell: {error}")
         finally:
             self._busy = False
+        self._folder = report.cwd
         if report.status == 0:
             return None
         return self.interrupted if report.interrupted else explain(report, number, self._sources, self._workspace)
@@ -107,6 +109,9 @@ class BashKernel(HostedKernel):
             return await self._shell.run(code, number, None)
         async with self._asking.answering() as stdin:
             return await self._shell.run(code, number, stdin)
+
+    def folder(self) -> str | None:
+        return self._folder or None
 
     def interrupt(self) -> None:
         self._shell.loop.call_soon_threadsafe(self._shell.interrupted)
@@ -121,11 +126,12 @@ class BashKernel(HostedKernel):
 
     def _keep(self, number: int, code: str) -> None:
         self._sources.pop(number, None)
+        self._sizes.pop(number, None)
         self._sources[number] = code[:MOST_TEXT].split("\n")
-        while len(self._sources) > MOST_CELLS or (
-            len(self._sources) > 1 and sum(map(_size, self._sources.values())) > MOST_TEXT
-        ):
-            self._sources.popitem(last=False)
+        self._sizes[number] = len(code[:MOST_TEXT])
+        while len(self._sources) > MOST_CELLS or (len(self._sources) > 1 and sum(self._sizes.values()) > MOST_TEXT):
+            oldest, _ = self._sources.popitem(last=False)
+            del self._sizes[oldest]
 
     def _display(self, path: str) -> str:
         try:
@@ -174,10 +180,6 @@ class BashKernel(HostedKernel):
 
     async def do_is_complete(self, code: str) -> dict[str, Any]:
         return await completion.is_complete(code)
-
-
-def _size(lines: list[str]) -> int:
-    return sum(map(len, lines)) + len(lines)
 
 
 def run(boot: dict[str, Any], fds: list[Any]) -> NoReturn:

@@ -158,6 +158,13 @@ def test_frames(bash: Session) -> None:
     places = re.findall(r"^(\S.*?, line \d+.*)$", traceback, re.MULTILINE)
     assert places == ["cell 3, line 2", "lib.sh, line 2, in outer", "cell 1, line 2, in inner"]
     assert "-->    2   ls /none" in traceback
+    frames = execution["error"]["frames"]
+    assert [(each["file"], each["line"], each["function"], each["library"]) for each in frames] == [
+        ("cell 3", 2, "", False),
+        ("lib.sh", 2, "outer", False),
+        ("cell 1", 2, "inner", False),
+    ]
+    assert frames[-1]["source"] == [[1, "inner() {"], [2, "  ls /none"], [3, "}"]]
 
 
 @pytest.mark.parametrize(

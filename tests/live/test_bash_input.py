@@ -43,6 +43,19 @@ def test_nobody_to_ask(bash: Session, code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "printed"),
+    [
+        ("read a b; echo \"$b\"; cat; echo '<>'", "two\n3\n4<>\n"),
+        ('while read -r line; do echo "[$line]"; done', "[one two]\n[3]\n"),
+        (PYTHON.format("print(input()); print(input())"), "one two\n3\n"),
+    ],
+)
+def test_a_text(bash: Session, code: str, printed: str) -> None:
+    assert bash.value(code, stdin="one two\n3\n4") == printed
+    assert bash.value("cat; read x || echo end") == "end\n"
+
+
+@pytest.mark.parametrize(
     ("code", "answers", "asked", "printed"),
     [
         ('read -p "Name: " n; echo "hi $n"', ["Ünï 🐍"], [("Name: ", False)], "hi Ünï 🐍\n"),
