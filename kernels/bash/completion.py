@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-MOST_MATCHES = 500
+MOST_MATCHES, LONGEST_WORD = 500, 1000
 WORD = re.compile(r"(?:[^\s|;&<>()'\"=`\\]|\\.)*$")
 # Before a word that is a command's name.
 COMMAND = re.compile(r"(?:^|[|;&({`\n]|\b(?:then|do|else|elif|if|while|until|time)\s|!\s)\s*$")
@@ -24,7 +24,7 @@ async def complete(ask: Callable[[str], Awaitable[str]], code: str, cursor: int)
     word = found[0] if found else ""
     start = cursor - len(word)
     matches: list[str] = []
-    if before.strip():
+    if before.strip() and len(word) <= LONGEST_WORD:
         for action, prefix, rest in _ways(word, COMMAND.search(before[:start]) is not None):
             command = f"__kgw_complete {action} {shlex.quote(rest)}"
             matches += [

@@ -154,7 +154,10 @@ class Shell:
 
     async def tell(self, commands: str) -> None:
         """Commands of the kernel's own, which say nothing. Raises Ended."""
-        await self._call(f"{{ {commands}; }} >{NULL} 2>&1 <{NULL}", "0")
+        # By a file: what is longer than a pipe takes would come torn.
+        self._write("told", commands)
+        await self._call(f"\\builtin . {shlex.quote(self._path('told'))} >{NULL} 2>&1 <{NULL}", "0")
+        self._forget("told")
 
     async def ask(self, command: str) -> str:
         """What a command says; in a process of its own. Raises Ended."""
@@ -262,7 +265,7 @@ class Shell:
 
     def _write(self, name: str, text: str) -> None:
         with open(self._path(name), "wb") as file:
-            file.write(text.encode(errors="replace"))
+            file.write(_bytes(text))
 
     def _forget(self, name: str) -> None:
         for each in (name, "stdin"):
@@ -278,6 +281,14 @@ def _group(but: int) -> Iterator[int]:
             with contextlib.suppress(OSError):
                 if os.getpgid(int(name)) == os.getpgrp():
                     yield int(name)
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        # What a variable has that is no text.
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(errors="replace")
 
 
 def _read(path: str) -> str:

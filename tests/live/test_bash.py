@@ -54,7 +54,8 @@ def test_the_status_of_the_last_cell(bash: Session) -> None:
 
 def test_workspace_and_variables_of_the_session(house: House) -> None:
     awkward = 'it\'s "quoted" $HOME `id`\nand so on'
-    session = house.session(language="bash", env={"PLAIN": "value", "AWKWARD": awkward})
+    session = house.session(language="bash", env={"PLAIN": "value", "AWKWARD": awkward, "LONG": "x" * 100_000})
+    assert session.value("sh -c 'echo ${#LONG}'") == "100000\n"
     assert session.value('echo $PLAIN; echo "$AWKWARD"; pwd') == f"value\n{awkward}\n/workspace\n"
 
 
