@@ -41,6 +41,7 @@ HEARD_MS = 100
 # What nobody has heard yet is kept at the end for so long, as the fork server waits for a gateway.
 ALONE_S = 900.0
 MOST_READS = 16
+LONGEST_UNFINISHED = 500
 # So long the beginning of a printed line waits for its end, which `print` writes by itself, and so does what programs
 # write meanwhile.
 LINE_S, LINE_POLL_S = 0.05, 0.0005
@@ -79,6 +80,8 @@ class Output:
         self._line_until = 0.0
         self._in_vain = 0
         self._look_at = 0.0
+        # What programs have written since their last line ended: what is asked, when one of them reads.
+        self.unfinished = ""
         self._thread = _Thread(target=self._run, name="Output", daemon=True)
         self.parent: Header = {}
         self._advice = Advice.of(os.environ)
@@ -168,8 +171,13 @@ class Output:
                         break
                     self._in_vain, self._look_at = 0, 0.0
                     item = (name, self.parent, self._decoders[fd].decode(data))
+                    self._leave_unfinished(item[2])
                     self._wait_for_line()
                     self._queue.append(item)
+
+    def _leave_unfinished(self, text: str) -> None:
+        _, ended, rest = text.rpartition("\n")
+        self.unfinished = (rest if ended else self.unfinished + rest)[-LONGEST_UNFINISHED:]
 
     def _wait_for_line(self) -> None:
         while self._mid_line and time.monotonic() < self._line_until:

@@ -1,13 +1,14 @@
 """The scenarios, in the order in which they run and are shown."""
 
 from tests.bench.model import Scenario
-from tests.bench.scenarios import cells, durability, ends, isolation, javascript, memory, output, starts
+from tests.bench.scenarios import bash, cells, durability, ends, isolation, javascript, memory, output, starts
 
 ALL: tuple[Scenario, ...] = (
     cells.TRIVIAL_CELL,
     cells.JUPYTER_CELL,
     cells.JUPYTER_ADDED,
     cells.THROUGHPUT_10,
+    bash.BASH_CELL,
     starts.NEW_SESSION_WARM,
     starts.NEW_SESSION_COLD,
     starts.ONE_SHOT,
