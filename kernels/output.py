@@ -96,6 +96,11 @@ class Output:
         """For what is on its way, when the kernel ends."""
         return self._said.leave_s
 
+    @property
+    def behind(self) -> bool:
+        """Whether who says something now is held back."""
+        return len(self._queue) > MOST_QUEUED or self._said.full
+
     def start(self) -> None:
         self.watch(int(self._said.fd), self._hear)
         self._thread.start()
@@ -204,7 +209,7 @@ class Output:
     def _hold_back(self, size: int) -> None:
         """Who is far ahead waits, by number; so does who writes much at once, until it has been taken; and everybody,
         once nobody has heard what was said so far."""
-        if len(self._queue) <= MOST_QUEUED and size < LARGE and not self._said.full:
+        if not self.behind and size < LARGE:
             return
         if threading.current_thread().name in NEVER_HELD_BACK:
             return

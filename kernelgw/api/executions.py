@@ -25,7 +25,9 @@ PREFIX = "/v1/sessions/{session_id}/executions"
 
 @router.post(PREFIX, summary="Run code; `Accept: text/event-stream` streams")
 async def post_execution(session_id: str, body: ExecutionBody, request: Request, house: House) -> Response:
-    language = house.language(body.language).name if body.language is not None else None
+    known = house.sessions.get(session_id)
+    environment = known.plan.environment if known is not None else None
+    language = house.language(body.language, environment).name if body.language is not None else None
     session, _ = house.get_or_create(session_id, {"language": language})
     execution = house.execute(session, body.code, language, body.timeout_s, body.stdin)
     wants_stream = "text/event-stream" in request.headers.get("accept", "")

@@ -12,7 +12,7 @@ from ..errors import GatewayError
 from ..kernel.exits import Exit
 from ..kernel.kernel import Kernel
 from ..kernel.launcher import Launcher, Terms
-from ..languages import DEFAULT, Language
+from ..languages import DEFAULT, Language, Languages
 from ..sandbox.workspaces import Workspace
 
 # After a failed start, doubling, so that a broken environment does not spin.
@@ -37,6 +37,8 @@ class Pool:
         self._removals: set[asyncio.Task[None]] = set()
         self._closed = False
         self.room: Callable[[], bool] = lambda: True
+        # What can be spoken in the environment.
+        self.languages = Languages()
 
     @property
     def ready(self) -> int:

@@ -30,7 +30,8 @@ from ..errors import (
 from ..kernel.exits import GATEWAY_GONE
 from ..kernel.kernel import Kernel
 from ..kernel.launcher import Launcher, Terms
-from ..languages import DEFAULT, Language, Languages
+from ..kernel.specs import languages_of
+from ..languages import DEFAULT, Language
 from ..sandbox.policy import Limits
 from ..sandbox.workspaces import Workspace
 from ..settings import Settings
@@ -61,7 +62,6 @@ class Registry:
         # Of older executions than sessions keep themselves; None where there is none.
         self.store = store
         self.sessions: dict[str, Session] = {}
-        self.languages = Languages()
         self._pools: dict[str, Pool] = {}
         self._starting = asyncio.Semaphore(settings.max_starting)
         self._shelf = Shelf(settings.data_dir, settings.keep == "disk", store, settings.free_bytes)
@@ -180,7 +180,6 @@ class Registry:
     def _plan(self, wishes: dict[str, Any]) -> Plan:
         settings = self.settings
         environment = wishes.get("environment") or settings.environment
-        self.pool(environment)
         idle = wishes.get("idle_timeout_s")
         limits = {name: value for name, value in (wishes.get("limits") or {}).items() if value is not None}
         output_bytes = int(limits.pop("output_bytes", settings.output_bytes))
@@ -188,7 +187,7 @@ class Registry:
             raise BadRequest(f"limits: output_bytes may be {settings.output_bytes} at most here.", ASK_FOR_LESS)
         network = wishes.get("network") or "off"
         return Plan(
-            language=self.language(wishes.get("language")).name,
+            language=self.language(wishes.get("language"), environment).name,
             environment=environment,
             terms=agree(settings, limits, network, self.launcher.fences.cgroups.controllers),
             network=network,
@@ -207,11 +206,13 @@ class Registry:
             wishes=wishes,
         )
 
-    def language(self, name: str | None) -> Language:
-        """By its name or another that people have for it; the default for None. Raises UnknownLanguage."""
-        found = DEFAULT if name is None else self.languages.find(name)
+    def language(self, name: str | None, environment: str | None = None) -> Language:
+        """By its name or another that people have for it; the default for None. `environment`: that of its session.
+        Raises UnknownLanguage, UnknownEnvironment, EnvironmentNotBuilt."""
+        languages = self.pool(environment or self.settings.environment).languages
+        found = DEFAULT if name is None else languages.find(name)
         if found is None:
-            raise UnknownLanguage(f"There is no language {str(name)[:200]!r} here.", languages=self.languages.names)
+            raise UnknownLanguage(f"There is no language {str(name)[:200]!r} here.", languages=languages.names)
         return found
 
     async def delete(self, name: str) -> bool:
@@ -275,6 +276,7 @@ class Registry:
             raise EnvironmentNotBuilt(str(error)) from None
         size = self.settings.pool_size if environment == self.settings.environment else 0
         pool = Pool(self.launcher, built, size, self._starting, Terms(Limits.of(self.settings)))
+        pool.languages = languages_of(built, data_dir)
         pool.room = lambda: self.has_room
         self._pools[environment] = pool
         return pool
@@ -282,7 +284,7 @@ class Registry:
     async def take(self, session: Session) -> Kernel:
         """A kernel for a session: warm if it has no workspace yet, else started in the one it has."""
         pool = self.pool(session.plan.environment)
-        language = self.language(session.plan.language)
+        language = self.language(session.plan.language, session.plan.environment)
         if session.workspace is None and language is DEFAULT:
             kernel = pool.take(session.plan.terms)
             if kernel is not None:
