@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-FATAL_LINE = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
+# By faulthandler, and by kernels of ours whose language another program speaks.
+FATAL_LINE = re.compile(r"^Fatal (?:Python )?error: (.+)$", re.MULTILINE)
 # The innermost line of a cell, as faulthandler tells it.
 CURRENT = "Current thread"
 CELL_LINE = re.compile(r'^  File "[^"\n]*/ipykernel_[^"\n]*", line (\d{1,9}) in ([\w<>]{1,100})$', re.MULTILINE)
@@ -56,10 +57,14 @@ def explain(
         return _killed(oom_kills, by_session, number)
     if number in CRASHES:
         return _crashed(number, crash_log)
+    said = FATAL_LINE.search(crash_log)
+    detail = f": {said.group(1).strip()}" if said else ""
     if number is not None:
-        return Exit("killed", f"The kernel was ended by {_signal_name(number)}.", LOST, None, number)
+        return Exit("killed", f"The kernel was ended by {_signal_name(number)}{detail}.", LOST, None, number)
     if code is None:
         return Exit("unknown", "The kernel ended, and nothing says why.", LOST)
+    if said:
+        return Exit("exited", f"The kernel ended{detail}.", LOST, code)
     if code == 0:
         return Exit("exited", "The code ended its own kernel (exit code 0).", LOST, code)
     hint = f"The code, or a library, called os._exit({code}). {LOST}"

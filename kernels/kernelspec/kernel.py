@@ -29,7 +29,7 @@ COLOURED = frozenset({"display_data", "update_display_data", "execute_result"})
 # Some run nothing for a moment after an error, whatever they are told of `stop_on_error`.
 PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 # One that comes a moment before the cell's first line is without effect.
-AGAIN_S, MOST_INTERRUPTS = 1.0, 5
+AGAIN_S, MOST_INTERRUPTS = 1.0, 3
 # Of a kernel that could not be started, or did not last.
 FAILED = 1
 

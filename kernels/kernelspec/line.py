@@ -19,8 +19,6 @@ from zmq.eventloop.zmqstream import ZMQStream
 from ..packing import pack
 
 RECONNECT_MS = 10
-# Far more than a kernel may be ahead of us; its own side drops what does not fit, without a word.
-BUFFER_BYTES = 8 << 20
 # The first request may have come before it listened, and its outputs before we were subscribed.
 AGAIN_S, NUDGE_S = 2.0, 0.05
 
@@ -62,10 +60,10 @@ class Line:
     def _connect(self, channel: str, address: str) -> ZMQStream:
         socket = self._context.socket(zmq.SUB if channel == "iopub" else zmq.DEALER)
         socket.linger = 0
+        # What does not fit is dropped by the kernel's own side, without a word.
         socket.rcvhwm = socket.sndhwm = 0
         socket.reconnect_ivl = RECONNECT_MS
         if channel == "iopub":
-            socket.rcvbuf = BUFFER_BYTES
             socket.subscribe(b"")
         else:
             # Questions come to whoever asked for the cell, by this.
