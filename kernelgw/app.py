@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from . import __version__
 from .access.keys import Keys
-from .api import artifacts, docs, executions, keys, pages, problems, sessions
+from .api import artifacts, docs, executions, kernels, keys, pages, problems, sessions
 from .api.guard import Guard
 from .jupyter import channels
 from .jupyter import kernels as jupyter_kernels
@@ -58,6 +58,7 @@ def create_app(settings: Settings) -> Guard:
     app.include_router(docs.router)
     app.include_router(sessions.router)
     app.include_router(executions.router)
+    app.include_router(kernels.router)
     app.include_router(artifacts.router)
     app.include_router(keys.router)
     app.include_router(jupyter_kernels.router)

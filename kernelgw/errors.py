@@ -19,6 +19,8 @@
     ├── SessionNotFound       404
     ├── ExecutionNotFound     404
     ├── ArtifactNotFound      404
+    ├── KernelNotFound        404  a session's, by its name
+    ├── TooManyKernels        409  in one session
     ├── NotWaitingForInput    409
     ├── PausedInDebugger      409  a developer holds the session's kernel
     ├── QueueFull             429  too many executions wait in this session
@@ -167,6 +169,18 @@ class ArtifactNotFound(GatewayError):
     code = "artifact_not_found"
     status = 404
     hint = "GET /v1/sessions/{id}/artifacts lists those that there are."
+
+
+class KernelNotFound(GatewayError):
+    code = "kernel_not_found"
+    status = 404
+    hint = "GET /v1/sessions/{id}/kernels lists those there are; running code makes one."
+
+
+class TooManyKernels(GatewayError):
+    code = "too_many_kernels"
+    status = 409
+    hint = "DELETE /v1/sessions/{id}/kernels/{name} ends one that is not needed; --max-kernels allows more."
 
 
 class NotWaitingForInput(GatewayError):

@@ -42,10 +42,15 @@ class Settings:
     token: str = _option("", "what callers must send; when empty one is made at random, kept and printed")
     isolation: str = _option("auto", "auto, bubblewrap, gvisor or none; auto stops when no sandbox can be built")
     environment: str = _option("default", "the environment of sessions that name none")
-    pool_size: int = _option(2, "warm kernels kept ready in the default environment; 0 for none")
-    max_sessions: int = _option(64, "live kernels at most; beyond that the answer is 503 with Retry-After", least=1)
+    pool_size: int = _option(
+        2, "warm kernels of Python kept ready, and one of each other language that was used; 0 for none"
+    )
+    max_sessions: int = _option(
+        64, "sessions with live kernels at most; beyond that the answer is 503 with Retry-After", least=1
+    )
     max_starting: int = _option(4, "kernels started at the same time; others wait their turn", least=1)
-    max_queued: int = _option(100, "executions that may wait in one session", least=1)
+    max_queued: int = _option(100, "executions that may wait for one kernel of a session", least=1)
+    max_kernels: int = _option(8, "kernels that one session may have, of whatever languages", least=1)
     idle_timeout_s: float = _option(3600.0, "a session idle for longer loses its kernel, not its files; 0 for never")
     timeout_s: float = _option(600.0, "deadline of an execution that names none; 0 for none")
     grace_s: float = _option(5.0, "between a deadline's interrupt and the kill")

@@ -80,6 +80,9 @@ class OnChassis:
         if parent["header"]["msg_id"] in self._begun:
             return
         self._begun.append(parent["header"]["msg_id"])
+        if self.changes is not None and parent.get("metadata", {}).get("shared") is True:
+            # What other kernels of the session have changed meanwhile is not this cell's doing.
+            self.changes.take()
         await super().execute_request(stream, ident, parent)  # type: ignore[misc]
 
     def pre_handler_hook(self) -> None:

@@ -27,9 +27,9 @@ PREFIX = "/v1/sessions/{session_id}/executions"
 async def post_execution(session_id: str, body: ExecutionBody, request: Request, house: House) -> Response:
     known = house.sessions.get(session_id)
     environment = known.plan.environment if known is not None else None
-    language = house.language(body.language, environment).name if body.language is not None else None
+    language = house.speaks(body.language, environment).name if body.language is not None else None
     session, _ = house.get_or_create(session_id, {"language": language})
-    execution = house.execute(session, body.code, language, body.timeout_s, body.stdin)
+    execution = house.execute(session, body.code, language, body.timeout_s, body.stdin, kernel=body.kernel)
     wants_stream = "text/event-stream" in request.headers.get("accept", "")
     leave = _leaver(session, execution) if body.on_disconnect == "interrupt" else None
     if wants_stream:

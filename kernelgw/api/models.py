@@ -77,11 +77,16 @@ class NewSessionBody(SessionBody):
 class ExecutionBody(Body):
     code: Text = Field(description="one cell")
     language: Text | None = None
+    kernel: Text | None = Field(None, description="its name, when not the session's one of that language; made if new")
     timeout_s: Annotated[float, Field(gt=0, le=86_400)] | None = Field(
         None, description="deadline: interrupted then, killed if it does not stop"
     )
     stdin: bool = Field(False, description="whether input() asks the caller; without, it raises")
     on_disconnect: Literal["detach", "interrupt"] = "detach"
+
+
+class KernelBody(Body):
+    language: Text | None = Field(None, description="as its name says, or the session's, when not given")
 
 
 class InputBody(Body):

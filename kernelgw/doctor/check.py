@@ -71,7 +71,7 @@ async def run(
 async def _ask(kernel: Kernel, expected: dict[str, Any]) -> list[Result]:
     collector = _Collector()
     kernel.client.listener = collector
-    kernel.client.execute(uuid.uuid4().hex, probes.source(expected), False, "python")
+    kernel.client.execute(uuid.uuid4().hex, probes.source(expected), False, {})
     try:
         await asyncio.wait_for(collector.over, PROBES_TIMEOUT_S)
         return probes.parse(collector.printed)

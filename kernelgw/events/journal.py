@@ -3,7 +3,8 @@
 Each file is a valid stream of server-sent events. What readers must not see stands in it as comments: notes
 (`: {json}`) say what a later gateway needs to know, and marks (`: 123`) end what was written in one go. What follows
 the last mark was being written when the gateway was killed: nobody has seen it, and it is cut off. The number in a
-mark is that of the kernel's last message all of whose events stand before it.
+mark is that of the kernel's last message all of whose events stand before it; of further kernels a note says so, by
+their names.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ LEAST_FILE = 64 << 10
 # So far apart are the places in a file that are known by number.
 STRIDE = 64 << 10
 END = b"\n\n"
+TAKEN = "taken"
 log = logging.getLogger("kernelgw.events")
 
 
@@ -60,8 +62,9 @@ class Journal:
     def __init__(self, folder: Path, limit: int, heading: Callable[[], list[dict[str, Any]]] = list) -> None:
         self.folder = folder
         self.heading = heading
-        # The kernel's last message that has been dealt with.
-        self.taken = 0
+        # The last message that has been dealt with, of each kernel; "" is the session's own.
+        self.taken: dict[str, int] = {"": 0}
+        self._marked: dict[str, int] = {}
         # Called each time that something was written.
         self.flushed: Callable[[], None] = lambda: None
         # How far somebody else has read who is to miss nothing: the files before the one that begins with this event.
@@ -102,8 +105,9 @@ class Journal:
             return
         self._make_room()
         file = self._files[-1]
-        data = b"".join(block for _, block in self._pending) + _mark(self.taken)
+        data = b"".join(block for _, block in self._pending) + self._further() + _mark(self.taken[""])
         _write(self._fd, data, file.size)
+        self._marked = dict(self.taken)
         self._place(file)
         file.size += len(data)
         self._pending.clear()
@@ -111,6 +115,13 @@ class Journal:
         self.flushed()
         while len(self._files) > 1 and self.size > self._limit and self._may_go():
             (self.folder / self._files.pop(0).name).unlink(missing_ok=True)
+
+    def _further(self) -> bytes:
+        """What is new of the numbers that a mark has no room for."""
+        if len(self.taken) == 1:
+            return b""
+        new = {name: number for name, number in self.taken.items() if name and self._marked.get(name) != number}
+        return _note({TAKEN: new}) if new else b""
 
     def _may_go(self) -> bool:
         """Whether the oldest file is wanted no more, or can be waited for no longer."""
@@ -152,7 +163,8 @@ class Journal:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            heading = b"".join(map(_note, self.heading())) + _mark(self.taken)
+            self._marked = {}
+            heading = b"".join(map(_note, self.heading())) + self._further() + _mark(self.taken[""])
             _write(fd, heading, 0)
         except BaseException:
             os.close(fd)
@@ -214,7 +226,9 @@ class Journal:
                     if item[1] is not None:
                         yield item[1]
                 elif isinstance(item, int):
-                    self.taken = item
+                    self.taken[""] = item
+                elif item is not None and TAKEN in item:
+                    self.taken.update(item[TAKEN])
                 elif item is not None:
                     yield item
                 offset += len(block) + len(END)

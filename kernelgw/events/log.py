@@ -40,8 +40,8 @@ class EventLog:
         self._start = 0
         self._waiters: list[asyncio.Future[None]] = []
         self._flush_soon = False
-        # Told the number of the kernel's last message of which everything is written.
-        self.written: Callable[[int], None] = lambda _: None
+        # By kernel, "" for the session's own: told the number of its last message of which everything is written.
+        self.written: dict[str, Callable[[int], None]] = {}
 
     @property
     def first(self) -> int:
@@ -86,15 +86,17 @@ class EventLog:
             self.journal.note(record)
             self._schedule_flush()
 
-    def taken(self, number: int) -> None:
-        """The kernel's message that is dealt with now; 0 for one that has none."""
+    def taken(self, number: int, kernel: str = "") -> None:
+        """That kernel's message which is dealt with now; 0 for one that has none."""
         if number and self.journal is not None:
-            self.journal.taken = number
+            self.journal.taken[kernel] = number
+        elif number and kernel in self.written:
+            self.written[kernel](number)
 
-    def begin_at(self, number: int) -> None:
+    def begin_at(self, number: int, kernel: str = "") -> None:
         """Of a kernel whose messages up to this one are of no interest."""
         if self.journal is not None:
-            self.journal.taken = number
+            self.journal.taken[kernel] = number
 
     def _schedule_flush(self) -> None:
         if not self._flush_soon:
@@ -119,7 +121,8 @@ class EventLog:
                 log.warning("events are written to %s again", journal.folder)
             self.failure = None
         # Also when it could not be written: the kernel would hold its code back for as long as the disk is full.
-        self.written(journal.taken)
+        for kernel, written in self.written.items():
+            written(journal.taken.get(kernel, 0))
 
     def _keep(self, event: Event) -> None:
         self._events.append(event)

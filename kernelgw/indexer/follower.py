@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,14 @@ class Follower:
         self._history = History(MOST_EXECUTIONS, MOST_RECENT)
         self._history.touched = self._touch
         nothing = EventLog(0)
-        self._recorder = Recorder(nothing)
+        self._recorders: defaultdict[str, Recorder] = defaultdict(lambda: Recorder(nothing))
         self._restored = Restored(
-            folder.name, nothing, self._history, self._recorder, Artifacts(folder.name, nothing), self._most(None)
+            folder.name,
+            nothing,
+            self._history,
+            self._recorders.__getitem__,
+            Artifacts(folder.name, nothing),
+            self._most(None),
         )
         self._restored.recall = None
         self._summaries: dict[str, dict[str, Any]] = {}
@@ -114,9 +120,10 @@ class Follower:
 
     def _missed(self, first: int, last: int) -> None:
         """Of a journal that did not keep them for so long, or not at all for want of disk."""
-        if (running := self._restored.current) is not None:
+        for running in self._restored.running:
             text = f"\n[events {first:,} to {last:,} left out here: the journal did not have them any more]\n"
-            self._recorder.apply(last, running, Happening("output.stream", {"name": "stderr", "text": text}, len(text)))
+            told = Happening("output.stream", {"name": "stderr", "text": text}, len(text))
+            self._recorders[running.lane].apply(last, running, told)
 
     def _facts(self, facts: dict[str, Any]) -> None:
         if self.known is not None and facts["created_at"] != self.known.created_at:
@@ -162,9 +169,9 @@ class Follower:
             self._seen &= self._history.executions.keys()
         return Changes(
             created_at=restored.created_at.isoformat(),
-            state=restored.state.value,
-            reason=restored.reason,
-            generation=restored.generation,
+            state=restored.main.state.value,
+            reason=restored.main.reason,
+            generation=restored.main.generation,
             wishes=_shown(self._wishes),
             place=self._tail.place,
             seq=self._seq,

@@ -36,7 +36,7 @@ async def channels(
     client = Attached(session_id or uuid.uuid4().hex, v1, buffers=not relay)
     try:
         session = visit.find(kernel_id)
-        visit.hall.house.wake(session)
+        visit.hall.house.wake(session.main)
         room = visit.hall.room(session)
         room.enter(client)
     except GatewayError as error:

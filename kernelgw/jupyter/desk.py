@@ -51,7 +51,7 @@ class Desk:
         elif incoming.channel == "stdin" and kind == "input_reply":
             self._answer(incoming)
         elif incoming.channel == "control" and kind == "interrupt_request":
-            self._room.session.interrupt()
+            self._room.lane.interrupt()
             self._reply(incoming, {"status": "ok"})
         elif incoming.channel == "control" and kind == "shutdown_request":
             await self._shut_down(incoming)
@@ -61,10 +61,10 @@ class Desk:
             self._reply(incoming, failed("NotSupported", f"There is no {kind[:100]} here."))
 
     async def _pass_on(self, incoming: Incoming) -> None:
-        session = self._room.session
+        session, lane = self._room.session, self._room.lane
         try:
-            if session.kernel is None:
-                self._house.wake(session)
+            if lane.kernel is None:
+                self._house.wake(lane)
             if incoming.msg_type == "debug_request":
                 self._debugs(incoming)
             if (incoming.channel, incoming.msg_type) == ("shell", "kernel_info_request"):
@@ -76,9 +76,9 @@ class Desk:
             return
         if incoming.msg_type.startswith("comm_"):
             session.touch()
-        if session.kernel is not None:
+        if lane.kernel is not None:
             # A kernel that does not read: then its clients are not read either.
-            await session.kernel.client.room(incoming.channel)
+            await lane.kernel.client.room(incoming.channel)
 
     def _debugs(self, incoming: Incoming) -> None:
         """Raises BadRequest for what debugpy would never answer, nor anything after it."""
@@ -89,7 +89,7 @@ class Desk:
         name = str(incoming.header.get("session", ""))
         username = str(incoming.header.get("username", ""))[:LONGEST_USERNAME]
         if len(name) <= LONGEST_NAME:
-            self._room.session.debugging.asked(name, username, str(incoming.content.get("command")))
+            self._room.lane.debugging.asked(name, username, str(incoming.content.get("command")))
 
     # cells
 
@@ -105,7 +105,7 @@ class Desk:
         self._room.owe(execution)
 
     def _answer(self, incoming: Incoming) -> None:
-        current = self._room.session.current
+        current = self._room.lane.current
         value = incoming.content.get("value")
         # Only who asked for a cell is asked by it.
         if current is None or current.order is None or current.order.asker not in self._client.names:

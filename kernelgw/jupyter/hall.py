@@ -82,13 +82,13 @@ class Hall:
         variables = {name: value for name, value in env.items() if not name.startswith("KERNEL_")}
         wishes = {"environment": environment, "env": variables, "jupyter": dict(document)}
         session, _ = self.house.get_or_create(None, wishes)
-        self.house.wake(session)
-        while session.state is State.STARTING:
+        self.house.wake(session.main)
+        while session.main.state is State.STARTING:
             if not await session.log.wait(session.log.last):
                 raise GatewayStopping("The gateway is being stopped.")
-        if session.state is State.DEAD:
+        if session.main.state is State.DEAD:
             await self.house.delete(session.id)
-            raise KernelDidNotStart(session.reason or "The kernel could not be started.")
+            raise KernelDidNotStart(session.main.reason or "The kernel could not be started.")
         return session
 
     async def let_go(self, session: Session) -> None:

@@ -74,7 +74,7 @@ def kernel(session: Session, default: str, connections: int) -> dict[str, Any]:
         "id": kernel_id(session.id),
         "name": DEFAULT if environment == default else environment,
         "last_activity": moment(active_at(session)),
-        "execution_state": STATES.get(session.state, "starting"),
+        "execution_state": STATES.get(session.main.state, "starting"),
         "connections": connections,
         # Of ours, for `kernelgw lab`: Jupyter's own clients pass over it.
         "kernelgw": {"session_id": session.id, "state": session.state.value, "chat": not is_ours(session)},

@@ -74,6 +74,8 @@ class Room:
 
     def __init__(self, session: Session, forget: Callable[[Session], None]) -> None:
         self.session = session
+        # Its own kernel.
+        self.lane = session.main
         self.clients: list[Attached] = []
         self._forget = forget
         self._owed: dict[str, Owed] = {}
@@ -93,10 +95,10 @@ class Room:
             raise TooManyConnections(f"{MOST_CLIENTS} clients are at this kernel already.", retry_after_s=5)
         client.missed = self._missed(client.session_id, self._missed_by(client.session_id), self.session.log.last)
         if not self.clients:
-            self.session.watch(self)
+            self.lane.watch(self)
         self.clients.append(client)
         self.heard(client)
-        if (current := self.session.current) is not None:
+        if (current := self.lane.current) is not None:
             owed = self._owed.get(current.id) or self._owe(Owed(current, reply=False, idle=False))
             owed.late.append(Late(client, own(current, client.session_id)))
 
@@ -110,7 +112,7 @@ class Room:
         if not self.clients:
             self._left = self.session.log.last
             self._held.clear()
-            self.session.watch(None)
+            self.lane.watch(None)
 
     def withdraw(self, client: Attached) -> None:
         """What it has asked for is not run any more, or stopped: it may not ask for anything."""
@@ -119,7 +121,7 @@ class Room:
                 self.session.stop(execution)
 
     def _say_who_debugs(self) -> None:
-        debugging = self.session.debugging
+        debugging = self.lane.debugging
         if debugging.clients:
             here = {name for client in self.clients if client.spoke for name in client.names}
             debugging.attended(not here.isdisjoint(debugging.clients))
@@ -143,9 +145,11 @@ class Room:
         for execution in reversed(self.session.executions.values()):
             if len(found) >= MOST_MISSED:
                 break
+            if execution.kernel != self.lane.name:
+                continue
             ended = execution.finished and since is not None and execution.last_seq > since
             newest = known is None and execution.finished and not found and own(execution, name)
-            if execution is self.session.current or ended or newest:
+            if execution is self.lane.current or ended or newest:
                 found.append(execution)
         return found[::-1]
 
@@ -190,7 +194,7 @@ class Room:
         if parent is None:
             return
         if channel == "control" and message.msg_type == "debug_reply":
-            self.session.debugging.on_reply(message)
+            self.lane.debugging.on_reply(message)
         if channel == "control" and message.parent_id in self._by_control:
             channel = "shell"
         owed = self._owed.get(message.parent_id)
@@ -210,17 +214,17 @@ class Room:
         # Of a cell that an earlier gateway was asked for, only the execution knows by whom.
         execution = self.session.executions.get(message.parent_id)
         order = execution.order if execution is not None else None
-        if message.msg_type == "input_request" and (order is None or execution is not self.session.current):
+        if message.msg_type == "input_request" and (order is None or execution is not self.lane.current):
             # Code can name any parent. Who did not ask for what runs now is asked nothing by it.
             return
         asker = order.asker if order is not None else parent.get("session")
         self.tell(channel, parts, str(asker))
 
     def on_state(self) -> None:
-        state = self.session.state
+        state = self.lane.state
         if state is State.IDLE:
             self._release()
-        elif state is State.STARTING and self.session.generation:
+        elif state is State.STARTING and self.lane.generation:
             self.tell("iopub", status("restarting"))
         elif state is State.DEAD:
             self._held.clear()
@@ -233,14 +237,14 @@ class Room:
                 client.close(*ENDED)
 
     def _tell_death(self) -> None:
-        if self.session.state is State.DEAD:
+        if self.lane.state is State.DEAD:
             self.tell("iopub", status("dead"))
 
     # what they asked for
 
     def pass_on(self, channel: str, parts: Parts) -> None:
         """To the kernel, as soon as there is one. Raises TooManyConnections when too much waits for it."""
-        kernel = self.session.kernel
+        kernel = self.lane.kernel
         if kernel is not None:
             kernel.client.relay(channel, parts)
             return
@@ -252,7 +256,7 @@ class Room:
     def ask_about(self, id_: str, parts: Parts) -> None:
         """What kernel it is. While a cell runs the control channel answers, in place of the shell: clients wait for it
         before they do anything else. Raises TooManyConnections."""
-        if self.session.current is None or self.session.kernel is None:
+        if self.lane.current is None or self.lane.kernel is None:
             self.pass_on("shell", parts)
             return
         self._by_control[id_] = None
@@ -261,8 +265,8 @@ class Room:
         self.pass_on("control", parts)
 
     def _release(self) -> None:
-        while self._held and self.session.kernel is not None:
-            self.session.kernel.client.relay(*self._held.popleft())
+        while self._held and self.lane.kernel is not None:
+            self.lane.kernel.client.relay(*self._held.popleft())
 
     def owe(self, execution: Execution) -> None:
         """Whoever asked for it is told how it ended, also when the kernel does not say so."""

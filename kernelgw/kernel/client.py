@@ -118,8 +118,8 @@ class KernelClient:
         """Returns when the kernel has taken most of what was sent to it, or is gone."""
         await self._peers[channel].room()
 
-    def execute(self, msg_id: str, code: str, allow_stdin: bool, language: str) -> None:
-        """`language`: of those that the kernel speaks."""
+    def execute(self, msg_id: str, code: str, allow_stdin: bool, metadata: Mapping[str, Any]) -> None:
+        """`metadata`: what our kernels read there, see `Execution.as_metadata`."""
         content = {
             "code": code,
             "silent": False,
@@ -128,7 +128,7 @@ class KernelClient:
             "allow_stdin": allow_stdin,
             "stop_on_error": False,
         }
-        self.send("shell", "execute_request", msg_id, content, {"language": language})
+        self.send("shell", "execute_request", msg_id, content, metadata)
 
     def answer_input(self, value: str) -> None:
         self.send("stdin", "input_reply", uuid.uuid4().hex, {"value": value})

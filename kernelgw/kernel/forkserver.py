@@ -24,6 +24,8 @@ ANSWER_TIMEOUT_S = 10.0
 # Imports of a whole data stack on a cold disk.
 PRELOAD_TIMEOUT_S = 120.0
 LISTENER_FD = 3
+# Before the name of a sandbox, among those of kernels.
+SANDBOX = "sandbox "
 log = logging.getLogger("kernelgw.forkserver")
 
 Event = dict[str, Any]
@@ -210,12 +212,19 @@ class ForkServer:
     def watch(self, name: str, callback: Callable[[Event], None]) -> None:
         """Also hears what has been told of it since `resume`, when nobody watched."""
         self._watchers[name] = callback
-        for event in [event for event in self.unheard if event.get("id") == name]:
+        for event in [event for event in self.unheard if _about(event) == name]:
             self.unheard.remove(event)
             callback(event)
 
     def unwatch(self, name: str) -> None:
         self._watchers.pop(name, None)
+
+    def watch_sandbox(self, name: str, callback: Callable[[Event], None]) -> None:
+        """A sandbox may have the name of a kernel."""
+        self.watch(SANDBOX + name, callback)
+
+    def unwatch_sandbox(self, name: str) -> None:
+        self.unwatch(SANDBOX + name)
 
     def _post(self, op: str, fields: Mapping[str, Any], fds: list[int]) -> int:
         if self._socket is None:
@@ -263,7 +272,7 @@ class ForkServer:
 
     def _heard(self, message: Event, fds: list[int]) -> None:
         if "event" in message:
-            watcher = self._watchers.get(str(message.get("id")))
+            watcher = self._watchers.get(_about(message))
             if watcher is not None:
                 watcher(message)
             elif self.taking_over:
@@ -299,6 +308,11 @@ class ForkServer:
             for fd in fds:
                 os.close(fd)
         self._unsent.clear()
+
+
+def _about(event: Event) -> str:
+    name = str(event.get("id"))
+    return SANDBOX + name if str(event.get("event")).startswith("sandbox_") else name
 
 
 async def end_leftover(path: Path) -> None:

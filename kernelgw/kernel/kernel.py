@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import KernelDidNotStart
-from ..sandbox.cgroups import Group
 from ..sandbox.policy import WORKSPACE
 from ..sandbox.workspaces import Workspace
 from . import exits
+from .box import Box
 from .client import KernelClient
-from .forkserver import Event, ForkServer
+from .forkserver import Event
 from .listeners import CHANNELS, Listeners
 
 # To be ready: forked or started on the host, and started in a kernel that is itself a program.
@@ -27,31 +26,24 @@ CRASH_LOG_BYTES = 8192
 # How long the news of an exit may come after the sockets have closed.
 EXIT_NEWS_S = 1.0
 LEAVING_S = 2.0
-GROUP_TRIES, GROUP_PAUSE_S = 300, 0.01
-# For what was killed to have gone.
-EMPTYING_S = 5.0
 log = logging.getLogger("kernelgw.kernel")
 
 
 class Kernel:
     """A running kernel. `exited` is called once, after its last output has been delivered."""
 
-    def __init__(
-        self, server: ForkServer, workspace: Workspace, sandboxed: bool, closed_in: bool = False, id_: str = ""
-    ) -> None:
-        self.id = id_ or uuid.uuid4().hex[:12]
-        self.server = server
+    def __init__(self, box: Box, workspace: Workspace, closed_in: bool = False, id_: str = "") -> None:
+        self.id = id_ or box.id
+        self.box = box
+        self.server = box.server
         self.workspace = workspace
-        self.sandboxed = sandboxed
+        self.sandboxed = box.sandboxed
         # Signals do not get to it, nor do descriptors: it is interrupted by a message, and connects to us.
         self.closed_in = closed_in
         self.client = KernelClient()
         self.client.on_lost = self._connection_lost
-        self.group: Group | None = None
         self._at_discard: list[Callable[[str], None]] = []
-        self._at_cell: Callable[[str], None] | None = None
         self.pid = 0
-        self.holder = 0
         self.exit: exits.Exit | None = None
         self.exited: Callable[[exits.Exit], None] = lambda _: None
         self.disconnected: Callable[[], None] = _nothing
@@ -60,15 +52,14 @@ class Kernel:
         self._cut = False
         self.sealed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wanted: str | None = None
-        self._oom_kills = exits.host_oom_kills()
-        self._told_kills = 0
+        self._host_kills = exits.host_oom_kills()
+        self._kills = self._told_kills = box.oom_kills() or 0
         self._crash_log = b""
         self._log_fd = -1
         self._listeners: Listeners | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._boxed = False
-        self._emptied = asyncio.Event()
         self._gone = asyncio.Event()
+        box.join(self.id, self.end)
 
     @property
     def environment(self) -> str:
@@ -113,7 +104,7 @@ class Kernel:
         self.settled()
 
     def end(self, why: str) -> None:
-        """Kills it and everything in its sandbox; `exited` follows."""
+        """Kills it, and everything in its sandbox with the last one there; `exited` follows."""
         if self.exit is not None or self._wanted is not None:
             return
         self._wanted = why
@@ -123,8 +114,8 @@ class Kernel:
         if self.exit is not None:
             return
         self.server.tell("signal", id=self.id, signal=9, group=True)
-        if self.sandboxed:
-            self.server.tell("end", id=self.id)
+        if not self.box.has_others(self.id):
+            self.box.end()
 
     def leaves(self) -> None:
         """It said that it ends by itself; it has a moment for what the code wants done then."""
@@ -137,10 +128,6 @@ class Kernel:
         await self._gone.wait()
 
     # set-up, used by the launcher
-
-    def build_sandbox(self, groups: list[str], sandbox: Mapping[str, Any]) -> None:
-        self._boxed = True
-        self.server.tell("sandbox", id=self.id, groups=groups, **sandbox)
 
     @property
     def wiring(self) -> dict[str, Any]:
@@ -177,8 +164,7 @@ class Kernel:
     async def reopen(self, directory: Path) -> None:
         """Connects to one that an earlier gateway started; it says nothing until `client.resume`. Raises OSError."""
         self._listeners = Listeners.of(directory)
-        self._boxed = self.sandboxed
-        self.pid, self.holder = self.server.kernels[self.id], self.server.sandboxes.get(self.id, 0)
+        self.pid = self.server.kernels[self.id]
         self.sealed.set_result(None)
         await self.client.connect(directory)
         await self.client.welcomed()
@@ -189,7 +175,7 @@ class Kernel:
 
     def as_note(self) -> dict[str, Any]:
         """For `Launcher.adopt` of a later gateway."""
-        return {"id": self.id, "server": self.server.instance, "boot": exits.boot_id()}
+        return {"id": self.id, "box": self.box.id, "server": self.server.instance, "boot": exits.boot_id()}
 
     async def open_workspace(self) -> int:
         """A descriptor of the folder of the session's files, also when the kernel has ended. Raises OSError."""
@@ -210,6 +196,7 @@ class Kernel:
     def handed_over(self) -> None:
         if self._log_fd >= 0 and not self.closed_in:
             self.server.tell("keep", [self._log_fd], id=self.id)
+            self.box.handed_over(self.id)
         if self._listeners is not None:
             self._listeners.close()
 
@@ -219,17 +206,10 @@ class Kernel:
             self.pid = event["pid"]
             if not self.sealed.done():
                 self.sealed.set_result(None)
-        elif kind == "sandbox_up":
-            self.holder = event["pid"]
-        elif kind == "sandbox_exit":
-            self._emptied.set()
         elif kind == "spawn_failed" and not self.sealed.done():
             self.sealed.set_exception(KernelDidNotStart(f"The kernel could not be started: {event['message']}"))
-        elif kind == "exit" and event.get("server_lost") and self._ending is not None:
-            self._emptied.set()
         elif kind == "exit" and self._ending is None:
-            if self.sandboxed:
-                self.server.tell("end", id=self.id)
+            self.box.leave(self.id)
             self._ending = asyncio.create_task(self._finish(event))
 
     def _connection_lost(self) -> None:
@@ -248,8 +228,9 @@ class Kernel:
         self._hear_crash_log()
         crash_log = self._crash_log.decode(errors="replace")
         self.exit = exits.explain(event, self._wanted, crash_log, *self._memory_kills())
-        if self.exit.cause == "out_of_memory" and self.group is not None and self.group.counts_memory:
-            self.exit = exits.with_memory(self.exit, *self.group.memory()[1:], self.group.memory_limit())
+        group = self.box.group
+        if self.exit.cause == "out_of_memory" and group is not None and group.counts_memory:
+            self.exit = exits.with_memory(self.exit, *group.memory()[1:], group.memory_limit())
         if not self.sealed.done():
             self.sealed.set_exception(KernelDidNotStart(self.exit.reason))
             self.sealed.exception()
@@ -263,40 +244,21 @@ class Kernel:
 
     def _memory_kills(self) -> tuple[int, bool]:
         """How many processes were killed for memory, and whether those are known to be this session's own."""
-        if self.group is not None and self.group.counts_memory:
-            return self.group.oom_kills(), True
-        return exits.host_oom_kills() - self._oom_kills, False
+        if (kills := self.box.oom_kills()) is not None:
+            return kills - self._kills, True
+        return exits.host_oom_kills() - self._host_kills, False
 
     def killed_for_memory(self) -> int:
         """How many of the session's programs were, since this was last asked, and the kernel lived on."""
-        if self.group is None or not self.group.counts_memory:
+        if (kills := self.box.oom_kills()) is None:
             return 0
-        before, self._told_kills = self._told_kills, self.group.oom_kills()
+        before, self._told_kills = self._told_kills, kills
         return self._told_kills - before
 
     async def _clear_away(self) -> None:
-        """Returns once nothing in its sandbox lives, and nobody counts it."""
-        if self._boxed and self.server.alive:
-            try:
-                await asyncio.wait_for(self._emptied.wait(), EMPTYING_S)
-            except TimeoutError:
-                log.warning("the sandbox of kernel %s does not end", self.id)
         self.server.unwatch(self.id)
-        await self._clear_group()
-
-    async def _clear_group(self) -> None:
-        """Once everything in it has ended. Without a sandbox what the code has started is ended here, and without the
-        fork server what it was in the middle of building: that would keep every session's files mounted."""
-        group, self.group = self.group, None
-        if group is None:
-            return
-        for _ in range(GROUP_TRIES):
-            if not self.sandboxed or not self.server.alive:
-                group.kill()
-            if group.remove():
-                return
-            await asyncio.sleep(GROUP_PAUSE_S)
-        log.warning("the cgroups of kernel %s are still in use", self.id)
+        if not self.box.members:
+            await self.box.clear_away()
 
     def not_started(self, error: OSError) -> KernelDidNotStart:
         if isinstance(error, TimeoutError):
@@ -309,17 +271,14 @@ class Kernel:
     def abandon(self) -> None:
         """It did not start. No news of its end may come any more, so what there is of it is cleared away now."""
         self.end("it did not start")
+        self.box.leave(self.id)
         self.discard()
         if self._ending is None:
             self._ending = asyncio.create_task(self._clear_away())
 
-    def on_cell(self, action: Callable[[str], None]) -> None:
-        """Called with this kernel's id when it is asked for a cell."""
-        self._at_cell = action
-
     def asked(self) -> None:
-        if self._at_cell is not None:
-            self._at_cell(self.id)
+        """For a cell."""
+        self.box.asked()
 
     def on_discard(self, action: Callable[[str], None]) -> None:
         """Called with this kernel's id when it is over."""
@@ -327,6 +286,8 @@ class Kernel:
 
     def discard(self) -> None:
         """Gives back everything on the gateway's side but its watch on the sandbox. Safe to call twice."""
+        if not self.box.members:
+            self.box.discard()
         while self._at_discard:
             self._at_discard.pop()(self.id)
         self.client.on_lost = _nothing

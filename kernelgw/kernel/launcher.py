@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import socket
+import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..sandbox.policy import Limits
 from ..sandbox.watchdog import NOTHING, Usage, Watchdog, Watched, usage
 from ..sandbox.workspaces import Workspace
 from . import inside, recipe, takeover
+from .box import Box
 from .exits import GATEWAY_GONE, HOST_GONE, Exit, boot_id
 from .fences import Fences
 from .forkserver import ForkServer, kernels_folder
@@ -57,6 +59,8 @@ class Launcher:
         self.etc = self.run_dir / "etc"
         self._servers: dict[str, ForkServer] = {}
         self._old: list[ForkServer] = []
+        # Sandboxes of an earlier gateway, until it is known what is left of them.
+        self._found: dict[str, Box] = {}
         self._watchdog = Watchdog()
         self._courtesy = Courtesy()
         self._configured: asyncio.Task[Packages] | None = None
@@ -75,31 +79,55 @@ class Launcher:
         server = next((each for each in self._old if each.instance == note["server"]), None)
         if server is None:
             return HOST_GONE if note.get("boot") != boot_id() else GATEWAY_GONE
-        kernel = Kernel(server, workspace, self.fences.sandboxed, self.fences.gvisor is not None, note["id"])
-        kernel.group = self.fences.cgroups.find(kernel.id)
+        box = self._box_again(note.get("box", note["id"]), server)
+        kernel = Kernel(box, workspace, self.fences.gvisor is not None, note["id"])
         found = await takeover.attach(kernel, self.run_dir / kernel.id)
         if isinstance(found, Kernel):
-            await self._give_network(kernel, terms)
-            self._look_after(kernel, terms.limits, NOTHING)
+            await self._take_over(kernel, terms)
+        else:
+            box.forget(kernel.id)
         return found
 
-    async def _give_network(self, kernel: Kernel, terms: Terms) -> None:
-        """As it had it."""
+    def _box_again(self, id_: str, server: ForkServer) -> Box:
+        """That of an earlier gateway, the same for all kernels that were in it."""
+        found = self._found.get(id_)
+        if found is None:
+            found = self._found[id_] = self._box(id_, server)
+            found.group = self.fences.cgroups.find(id_)
+            found.holder = server.sandboxes.get(id_, 0)
+            found.watch()
+        return found
+
+    def _box(self, id_: str, server: ForkServer) -> Box:
+        return Box(id_, server, self.fences.sandboxed, self.fences.sandboxed and self.fences.gvisor is None)
+
+    async def _take_over(self, kernel: Kernel, terms: Terms) -> None:
+        """With the way out as it had it, which comes with the first of those in a sandbox."""
+        box = kernel.box
         log_fd, listener = await takeover.kept(kernel)
         if log_fd is not None:
             kernel.hear_crash_log_at(log_fd)
+        if box.looked_after:
+            self._watchdog.also(box.id, kernel.pid)
+            if listener is not None:
+                os.close(listener)
+            return
         rules = (await self._packages()).rules if terms.packages else terms.network
         if listener is not None and rules is not None:
-            self.fences.egress.adopt(kernel.id, terms.session or kernel.id, rules, listener)
-            kernel.on_discard(self.fences.egress.close)
+            self.fences.egress.adopt(box.id, terms.session or box.id, rules, listener)
+            box.at_end.append(self.fences.egress.close)
+            box.keep(listener)
+        self._look_after(kernel, terms.limits, NOTHING)
 
     async def sweep(self, kernels: Collection[str], workspaces: Collection[str]) -> None:
         """Ends and removes whatever an earlier gateway left that is not named here."""
-        await asyncio.gather(*(takeover.end_others(server, kernels, workspaces) for server in self._old))
+        kept = {*kernels, *(box.id for box in self._found.values() if box.members)}
+        self._found.clear()
+        await asyncio.gather(*(takeover.end_others(server, kept, workspaces) for server in self._old))
         for leftover in self.run_dir.iterdir():
             if leftover.is_dir() and leftover != self.etc and leftover.name not in kernels:
                 shutil.rmtree(leftover, ignore_errors=True)
-        self.fences.cgroups.sweep(kernels)
+        self.fences.cgroups.sweep(kept)
         self.workspaces.sweep({Path(name).name for name in workspaces})
 
     async def server(self, environment: Environment) -> ForkServer:
@@ -144,55 +172,62 @@ class Launcher:
         terms: Terms,
         door: Door | None = None,
         language: Language = DEFAULT,
+        box: Box | None = None,
     ) -> Kernel:
-        """A kernel that is sealed and listening; with a `door`, to whoever comes through that. Raises
-        KernelDidNotStart, and leaves nothing behind then."""
+        """A kernel that is sealed and listening; with a `door`, to whoever comes through that; in a `box` beside the
+        others there, which is one of these terms. Raises KernelDidNotStart, and leaves nothing behind then."""
         # Not part of its own time to start: the first to ask waits for pip and npm.
         source = await self._packages() if terms.packages else None
-        server = await self.server(environment)
+        server = box.server if box is not None else await self.server(environment)
         found = await asyncio.to_thread(usage, workspace.path) if workspace.overflowed else NOTHING
         if workspace.lent and workspace.uid is not None:
             await server.lend(workspace.path, workspace.uid)
-        kernel = self._new(server, workspace, door)
+        first = box is None or not box.open
+        kernel = self._new(self._box(_new_id(), server) if box is None or first else box, workspace, door, first)
         server.watch(kernel.id, kernel.on_event)
         try:
             async with asyncio.timeout(kernel.start_timeout_s):
-                await self._spawn(kernel, environment, variables, terms, source, language)
+                await self._spawn(kernel, environment, variables, terms, source, language, first)
                 await kernel.ready()
         except BaseException as error:
             kernel.abandon()
             if isinstance(error, OSError):
                 raise kernel.not_started(error) from error
             raise
-        self._look_after(kernel, terms.limits, found)
+        if first:
+            self._look_after(kernel, terms.limits, found)
+        else:
+            self._watchdog.also(kernel.box.id, kernel.pid)
         return kernel
 
-    def _new(self, server: ForkServer, workspace: Workspace, door: Door | None) -> Kernel:
+    def _new(self, box: Box, workspace: Workspace, door: Door | None, first: bool) -> Kernel:
         if door is not None:
-            return PlainKernel(server, workspace, self.fences.sandboxed, door)
-        return Kernel(server, workspace, self.fences.sandboxed, closed_in=self.fences.gvisor is not None)
+            return PlainKernel(box, workspace, door)
+        return Kernel(box, workspace, self.fences.gvisor is not None, "" if first else _new_id())
 
     def _look_after(self, kernel: Kernel, limits: Limits, found: Usage) -> None:
         """Where neither cgroups nor an image hold it, and so that others come first while it computes."""
-        if kernel.group is not None and self._courtesy.watch(kernel.id, kernel.group):
-            kernel.on_cell(self._courtesy.asked)
-            kernel.on_discard(self._courtesy.unwatch)
-        counted = kernel.group is not None and kernel.group.counts_memory
+        box = kernel.box
+        box.looked_after = True
+        if box.group is not None and self._courtesy.watch(box.id, box.group):
+            box.at_cell.append(self._courtesy.asked)
+            box.at_end.append(self._courtesy.unwatch)
+        counted = box.group is not None and box.group.counts_memory
         workspace = kernel.workspace
         uncounted = workspace.image or workspace.lent
         if counted and uncounted:
             return
-        roots = (kernel.pid, kernel.holder)
+        roots = (kernel.pid, box.holder)
         files = None if uncounted else workspace.path
         most = None if counted else limits.memory_bytes
 
         def over(why: str) -> None:
             workspace.overflowed = workspace.overflowed or why == "workspace_full"
-            kernel.end(why)
+            box.end_all(why)
 
-        watched = Watched(roots, kernel.server.pid, kernel.holder, most, files, limits.workspace_bytes, over, found)
-        self._watchdog.watch(kernel.id, watched)
-        kernel.on_discard(self._watchdog.unwatch)
+        watched = Watched(roots, kernel.server.pid, box.holder, most, files, limits.workspace_bytes, over, found)
+        self._watchdog.watch(box.id, watched)
+        box.at_end.append(self._watchdog.unwatch)
 
     async def remove_workspace(self, workspace: Workspace) -> None:
         if workspace.image or workspace.lent:
@@ -209,21 +244,26 @@ class Launcher:
         terms: Terms,
         source: Packages | None,
         language: Language,
+        first: bool,
     ) -> None:
-        fences, limits = self.fences, terms.limits
-        kernel.group = fences.cgroups.create(kernel.id, fences.gvisor.around(limits) if fences.gvisor else limits)
-        groups = list(kernel.group.doors)
+        fences, limits, box = self.fences, terms.limits, kernel.box
+        if first:
+            box.group = fences.cgroups.create(box.id, fences.gvisor.around(limits) if fences.gvisor else limits)
+        assert box.group is not None
+        groups = box.doors
         policy = None
         if fences.sandboxed:
             files = recipe.package_files(source) if source else ()
             policy = recipe.policy(environment, kernel.workspace, self.etc, limits, fences.start, files)
-        if policy is not None and fences.bwrap is not None:
-            kernel.build_sandbox(groups, recipe.sandbox(policy, fences.bwrap))
+        if policy is not None and fences.bwrap is not None and first:
+            box.build(recipe.sandbox(policy, fences.bwrap))
         directory = self.run_dir / kernel.id
         fds, write = await kernel.open(directory)
         out = None
         try:
-            out = self._open_egress(kernel, terms.session, source.rules if source else terms.network)
+            # Who comes later finds the listener there, but for kernels that each have a sandbox of their own.
+            if first or fences.gvisor is not None:
+                out = self._open_egress(kernel, terms.session, source.rules if source else terms.network, first)
             seen = recipe.variables(environment, kernel.home, fences.sandboxed, _network(terms)) | dict(variables)
             if policy is not None and fences.gvisor is not None:
                 if out is not None:
@@ -235,13 +275,13 @@ class Launcher:
                 order |= {"binds": inside.binds(policy), "owner": policy.uid}
             else:
                 order = {
-                    "sandbox": kernel.id if fences.sandboxed else None,
+                    "sandbox": box.id if fences.sandboxed else None,
                     "egress": out is not None,
                     "seal": {
                         "uid": kernel.workspace.uid,
                         "cwd": kernel.home,
                         "groups": groups,
-                        "limits": recipe.rlimits(limits, kernel.group, fences.sandboxed),
+                        "limits": recipe.rlimits(limits, box.group, fences.sandboxed),
                         "writable": recipe.writable(fences.sandboxed),
                         "further": recipe.further(kernel.workspace, fences.sandboxed),
                     },
@@ -255,16 +295,14 @@ class Launcher:
             if out is not None:
                 out.close()
 
-    def _open_egress(self, kernel: Kernel, session: str, rules: Rules | None) -> socket.socket | None:
+    def _open_egress(self, kernel: Kernel, session: str, rules: Rules | None, first: bool) -> socket.socket | None:
         if rules is None:
             return None
-        kernel.on_discard(self.fences.egress.close)
-        server = kernel.server
-
-        def keep(listener: int) -> None:
-            server.tell("keep", [listener], id=kernel.id)
-
-        return self.fences.egress.open(kernel.id, session or kernel.id, rules, keep)
+        if first:
+            kernel.box.at_end.append(self.fences.egress.close)
+        else:
+            kernel.on_discard(self.fences.egress.close)
+        return self.fences.egress.open(kernel.id, session or kernel.id, rules, kernel.box.keep)
 
     async def retire(self) -> None:
         """Ends old fork servers that make no new kernels and have none left."""
@@ -306,6 +344,10 @@ class Launcher:
         await self.fences.egress.stop()
         if not keep:
             self.fences.cgroups.sweep()
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex[:12]
 
 
 def _network(terms: Terms) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..sandbox.workspaces import Workspace
-from .forkserver import ForkServer
+from .box import Box
 from .kernel import Kernel
 from .listeners import Listeners
 
@@ -41,8 +41,8 @@ class Door:
 class PlainKernel(Kernel):
     """Nobody here listens to it: it is ready once it is sealed, since its sockets listen before it exists."""
 
-    def __init__(self, server: ForkServer, workspace: Workspace, sandboxed: bool, door: Door) -> None:
-        super().__init__(server, workspace, sandboxed)
+    def __init__(self, box: Box, workspace: Workspace, door: Door) -> None:
+        super().__init__(box, workspace)
         self._door = door
 
     @property

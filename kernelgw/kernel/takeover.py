@@ -54,9 +54,8 @@ async def attach(kernel: Kernel, directory: Path) -> Kernel | Exit:
     server = kernel.server
     ended = next((event for event in server.unheard if event.get("id") == kernel.id and event["event"] == "exit"), None)
     if ended is not None:
-        group = kernel.group
-        counted = group is not None and group.counts_memory
-        return exits.explain(ended, None, "", group.oom_kills() if group and counted else 0, counted)
+        kills = kernel.box.oom_kills()
+        return exits.explain(ended, None, "", kills or 0, kills is not None)
     if kernel.id not in server.kernels or not server.alive or kernel.closed_in:
         return GATEWAY_GONE
     server.watch(kernel.id, kernel.on_event)

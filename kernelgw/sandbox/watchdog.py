@@ -13,7 +13,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .policy import HOME
@@ -59,9 +59,9 @@ NOTHING = Usage(0, 0)
 
 @dataclass
 class Watched:
-    """One kernel. `roots`: pids from which all its processes descend; `shared`: the pid of the fork server, whose
-    memory it shares, or 0; `holder`: the pid in whose sandbox its temporary files are, or 0; `began_with`: the files
-    that it found. Limits in bytes; None for what somebody else looks after."""
+    """What one session has. `roots`: pids from which all its processes descend; `shared`: the pid of the fork server,
+    whose memory it shares, or 0; `holder`: the pid in whose sandbox its temporary files are, or 0; `began_with`: the
+    files that it found. Limits in bytes; None for what somebody else looks after."""
 
     roots: tuple[int, ...]
     shared: int
@@ -84,6 +84,11 @@ class Watchdog:
         self._watched[name] = watched
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
+
+    def also(self, name: str, root: int) -> None:
+        """One more from which processes of it descend."""
+        if (known := self._watched.get(name)) is not None:
+            self._watched[name] = replace(known, roots=(*known.roots, root))
 
     def unwatch(self, name: str) -> None:
         self._watched.pop(name, None)

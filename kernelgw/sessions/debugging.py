@@ -15,7 +15,6 @@ from ..kernel.wire import Message
 from . import notes
 from .deadline import Deadline
 from .dialogue import Dialogue
-from .lifecycle import State
 from .paused import GOES_ON, STOPPED, Holding, Pause, place_of
 from .plan import Plan
 
@@ -27,10 +26,10 @@ AGAIN = "Goes on after the debugger."
 
 
 class Debugging:
-    """`state`: the session's, which is told again with each change of what is known of a pause."""
+    """`facts`: of the kernel's state, which are told again with each change of what is known of a pause."""
 
     def __init__(
-        self, log: EventLog, dialogue: Dialogue, deadline: Deadline, plan: Plan, state: Callable[[], State]
+        self, log: EventLog, dialogue: Dialogue, deadline: Deadline, plan: Plan, facts: Callable[[], Mapping[str, Any]]
     ) -> None:
         # Those who debug: what they go by, and their users' names.
         self.clients: OrderedDict[str, str] = OrderedDict()
@@ -38,7 +37,7 @@ class Debugging:
         self._dialogue = dialogue
         dialogue.debugging = self
         self._deadline = deadline
-        self._state = state
+        self._facts = facts
         self._grace_s = plan.debugger_grace_s
         self._holding = Holding(plan.pause_s)
         self._most: asyncio.TimerHandle | None = None
@@ -68,7 +67,7 @@ class Debugging:
             while len(self.clients) > MOST_CLIENTS:
                 self.clients.popitem(last=False)
             if known != username:
-                self._log.note(notes.debugging(self.clients))
+                self._log.note(notes.debugging(self.clients, self._dialogue.key))
             self.attended(True)
 
     def attended(self, whether: bool) -> None:
@@ -96,7 +95,7 @@ class Debugging:
         self._stay()
         if self.clients:
             self.clients.clear()
-            self._log.note(notes.debugging(self.clients))
+            self._log.note(notes.debugging(self.clients, self._dialogue.key))
 
     # what the kernel says
 
@@ -153,7 +152,7 @@ class Debugging:
     def _tell(self) -> None:
         pause, execution = self.pause, self._dialogue.current
         reason, paused = (pause.reason, pause.as_json()) if pause is not None else (AGAIN, None)
-        data = {"state": self._state().value, "reason": reason, "paused": paused}
+        data = {**self._facts(), "reason": reason, "paused": paused}
         self._log.append("session.state", data, execution.id if execution is not None else None)
 
     # the session's life

@@ -38,6 +38,7 @@ class Dialogue:
         executions: Mapping[str, Execution],
         finish: Callable[[Execution, Status], None],
         artifacts: Artifacts,
+        key: str = "",
     ) -> None:
         self.current: Execution | None = None
         self.kernel: Kernel | None = None
@@ -47,6 +48,8 @@ class Dialogue:
         self._executions = executions
         self._finish = finish
         self._artifacts = artifacts
+        # By what the journal knows the kernel.
+        self.key = key
 
     def answer(self, execution: Execution, value: str) -> None:
         """To what `input()` asked. Raises NotWaitingForInput."""
@@ -64,13 +67,13 @@ class Dialogue:
             self.kernel.client.relay("shell", execution.order.request)
             execution.order = execution.order.sent()
         else:
-            self.kernel.client.execute(execution.id, execution.code, execution.stdin, execution.language)
+            self.kernel.client.execute(execution.id, execution.code, execution.stdin, execution.as_metadata())
 
     def on_iopub(self, message: Message, number: int = 0) -> None:
         kind = message.msg_type
         execution = self._of(message)
         # All that is made of it is written in one go with its number.
-        self._log.taken(number)
+        self._log.taken(number, self.key)
         if kind == "status":
             self._status(execution, message)
         elif kind == "execute_input":
@@ -89,7 +92,7 @@ class Dialogue:
     def on_stored(self, message: Message, number: int, happening: Happening, kept: list[dict[str, Any]]) -> None:
         """An output whose large parts are artifacts now."""
         execution = self._of(message)
-        self._log.taken(number)
+        self._log.taken(number, self.key)
         for entry in kept:
             self._artifacts.tell(execution, entry)
         self._recorder.output(execution, happening)

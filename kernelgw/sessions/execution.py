@@ -76,6 +76,13 @@ class Execution:
     stdin: bool = False
     order: Order | None = None
     id: str = ""
+    # The kernel's name, and by what the journal knows that.
+    kernel: str = ""
+    lane: str = ""
+    # All that it may read from its standard input.
+    given: str | None = None
+    # Whether other kernels change files too.
+    shared: bool = False
     status: Status = Status.QUEUED
     execution_count: int | None = None
     error: dict[str, Any] | None = None
@@ -207,6 +214,7 @@ class Execution:
             "id": self.id,
             "session_id": self.session_id,
             "language": self.language,
+            "kernel": self.kernel,
             "status": self.status.value,
             "execution_count": self.execution_count,
             "error": self.error,
@@ -223,8 +231,15 @@ class Execution:
 
     def as_begun(self) -> dict[str, Any]:
         """What is told when it starts."""
-        facts = {"code": self.code, "language": self.language, "started_at": self.summary()["started_at"]}
+        facts = {"code": self.code, "language": self.language, "kernel": self.kernel}
+        facts["started_at"] = self.summary()["started_at"]
         return facts | (self.order.as_json() if self.order is not None else {})
+
+    def as_metadata(self) -> dict[str, Any]:
+        """What our kernels are told of a cell besides its code: `language`, which of theirs; `stdin`, all that it may
+        read from standard input; `shared`, that files may have been changed by others since the last one."""
+        given = {} if self.given is None else {"stdin": self.given}
+        return {"language": self.language, **given, **({"shared": True} if self.shared else {})}
 
     def lost(self, name: str, why: str, hint: str) -> None:
         """Its kernel ended under it."""

@@ -39,6 +39,7 @@ MOVES: Mapping[State, frozenset[State]] = MappingProxyType(
     }
 )
 
+LIVE = frozenset({State.STARTING, State.IDLE, State.BUSY})
 WITHOUT_KERNEL = frozenset({State.NEW, State.DEAD})
 
 

@@ -10,6 +10,8 @@ from ..events.outputs import Outputs
 from .execution import Execution, Order
 
 if TYPE_CHECKING:
+    from ..kernel.kernel import Kernel
+    from .lane import Lane
     from .session import Session
 
 Note = dict[str, Any]
@@ -17,22 +19,47 @@ Note = dict[str, Any]
 
 def heading(session: Session) -> list[Note]:
     """What has to be known besides when the files before are gone."""
-    facts: dict[str, Any] = {"created_at": session.created_at.isoformat(), "generation": session.generation}
-    facts |= {"wishes": session.plan.wishes, "state": session.state.value, "reason": session.reason}
+    main = session.main
+    facts: dict[str, Any] = {"created_at": session.created_at.isoformat(), "generation": main.generation}
+    facts |= {"wishes": session.plan.wishes, "state": main.state.value, "reason": main.reason}
     found: list[Note] = [{"session": facts}]
     if session.workspace is not None:
         found.append({"workspace": session.workspace.as_note()})
-    if session.kernel is not None:
-        found.append({"kernel": session.kernel.as_note(), "generation": session.generation})
-    if session.debugging.clients:
-        pause = session.debugging.pause
-        found.append({**debugging(session.debugging.clients), "paused": pause.as_json() if pause is not None else None})
-    if session.current is not None and not session.current.finished:
-        found.append(running(session.current))
-        found += [changed(session.current)] if session.current.changed is not None else []
-        found += [ended(session.current)] if session.current.ended is not None else []
+    for each in session.lanes.values():
+        found += _heading_of(each)
     found += [{"artifact": entry} for entry in session.artifacts.entries.values()]
-    return found + [queued(execution) for execution in session.waiting]
+    return found + [queued(execution) for each in session.lanes.values() for execution in each.waiting]
+
+
+def _heading_of(lane_: Lane) -> list[Note]:
+    found = [lane(lane_)] if lane_.key else []
+    if lane_.kernel is not None:
+        found.append(kernel(lane_, lane_.kernel))
+    if lane_.debugging.clients:
+        pause = lane_.debugging.pause
+        paused = pause.as_json() if pause is not None else None
+        found.append({**debugging(lane_.debugging.clients, lane_.key), "paused": paused})
+    current = lane_.current
+    if current is not None and not current.finished:
+        found.append(running(current))
+        found += [changed(current)] if current.changed is not None else []
+        found += [ended(current)] if current.ended is not None else []
+    return found
+
+
+def lane(lane: Lane) -> Note:
+    """A further kernel, as it is."""
+    facts = {"name": lane.key, "language": lane.language.name, "generation": lane.generation}
+    return {"lane": {**facts, "state": lane.state.value, "reason": lane.reason}}
+
+
+def kernel(lane: Lane, kernel: Kernel) -> Note:
+    """One that has just been started."""
+    return {"kernel": kernel.as_note(), "generation": lane.generation, **_of(lane.key)}
+
+
+def _of(key: str) -> Note:
+    return {"of": key} if key else {}
 
 
 def queued(execution: Execution) -> Note:
@@ -80,9 +107,9 @@ def held(execution: Execution) -> Note:
     return {"held": execution.id, "held_s": execution.held_s}
 
 
-def debugging(clients: Mapping[str, str]) -> Note:
-    """Who is at the debugger: what they go by, and their users' names."""
-    return {"debugging": dict(clients)}
+def debugging(clients: Mapping[str, str], key: str) -> Note:
+    """Who is at the debugger of a kernel: what they go by, and their users' names."""
+    return {"debugging": dict(clients), **_of(key)}
 
 
 def answered(execution: Execution) -> Note:
@@ -96,6 +123,9 @@ def _asked(execution: Execution) -> Note:
         "language": execution.language,
         "timeout_s": execution.timeout_s,
         "stdin": execution.stdin,
+        "kernel": execution.kernel,
+        **({"lane": execution.lane} if execution.lane else {}),
+        **({"given": execution.given} if execution.given is not None else {}),
         **({"order": asdict(execution.order.sent())} if execution.order is not None else {}),
     }
 
@@ -111,4 +141,7 @@ def execution_of(session_id: str, note: Note, output_bytes: int) -> Execution:
         stdin=note["stdin"],
         order=Order(**note["order"]) if "order" in note else None,
         id=note["id"],
+        kernel=note.get("kernel", ""),
+        lane=note.get("lane", ""),
+        given=note.get("given"),
     )

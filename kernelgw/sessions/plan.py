@@ -30,6 +30,7 @@ class Plan:
     artifacts: Allowance = field(default_factory=Allowance)
     history_length: int = 1000
     max_queued: int = 100
+    max_kernels: int = 8
     # What was asked for, as it was asked for.
     wishes: dict[str, Any] = field(default_factory=dict)
 

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from ..environments import Environment
 from ..errors import GatewayError
+from ..kernel.box import Box
 from ..kernel.exits import Exit
 from ..kernel.kernel import Kernel
 from ..kernel.launcher import Launcher, Terms
-from ..languages import DEFAULT, Language, Languages
+from ..languages import DEFAULT, Language
 from ..sandbox.workspaces import Workspace
 
 # After a failed start, doubling, so that a broken environment does not spin.
@@ -22,12 +23,19 @@ log = logging.getLogger("kernelgw.pool")
 
 
 class Pool:
-    """Keeps `size` warm kernels of one environment, each in a sandbox and workspace of its own."""
+    """Keeps `size` warm kernels of one environment and language, each in a sandbox and workspace of its own."""
 
     def __init__(
-        self, launcher: Launcher, environment: Environment, size: int, starting: asyncio.Semaphore, terms: Terms
+        self,
+        launcher: Launcher,
+        environment: Environment,
+        size: int,
+        starting: asyncio.Semaphore,
+        terms: Terms,
+        language: Language = DEFAULT,
     ) -> None:
         self.size = size
+        self.language = language
         self.terms = terms
         self.environment = environment
         self._launcher = launcher
@@ -37,8 +45,6 @@ class Pool:
         self._removals: set[asyncio.Task[None]] = set()
         self._closed = False
         self.room: Callable[[], bool] = lambda: True
-        # What can be spoken in the environment.
-        self.languages = Languages()
 
     @property
     def ready(self) -> int:
@@ -57,11 +63,18 @@ class Pool:
         return None
 
     async def launch(
-        self, workspace: Workspace, variables: dict[str, str], terms: Terms, language: Language = DEFAULT
+        self,
+        workspace: Workspace,
+        variables: dict[str, str],
+        terms: Terms,
+        box: Box | None = None,
     ) -> Kernel:
-        """A kernel in an existing workspace: the cold way. Waits its turn when many are starting."""
+        """A kernel in an existing workspace: the cold way. Waits its turn when many are starting. `box`: what other
+        kernels of the session are in."""
         async with self._starting:
-            return await self._launcher.launch(self.environment, workspace, variables, terms, language=language)
+            return await self._launcher.launch(
+                self.environment, workspace, variables, terms, language=self.language, box=box
+            )
 
     def refill(self) -> None:
         if not self._closed and self._refill is None and len(self._ready) < self.size:

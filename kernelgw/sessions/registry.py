@@ -15,39 +15,38 @@ from pathlib import Path
 from typing import Any
 
 from ..doctor import check
-from ..environments import EnvironmentInvalid, EnvironmentMissing, EnvironmentUnknown, declared, find
 from ..errors import (
     BadRequest,
     DiskFull,
-    EnvironmentNotBuilt,
     GatewayError,
     GatewayStopping,
     HouseFull,
     SessionNotFound,
-    UnknownEnvironment,
     UnknownLanguage,
 )
 from ..kernel.exits import GATEWAY_GONE
 from ..kernel.kernel import Kernel
 from ..kernel.launcher import Launcher, Terms
 from ..kernel.specs import languages_of
-from ..languages import DEFAULT, Language
+from ..languages import DEFAULT, Language, Languages
 from ..sandbox.policy import Limits
 from ..sandbox.workspaces import Workspace
 from ..settings import Settings
 from ..store.service import Store
 from .artifacts import Allowance
 from .execution import Execution, Order
-from .lifecycle import State
+from .lane import Lane
+from .lifecycle import LIVE, State
 from .plan import Plan
-from .pool import Pool
+from .pools import Pools
 from .session import Session
 from .shelf import Shelf
 from .terms import ASK_FOR_LESS, agree
 
 # Whoever writes a URL takes "." and ".." out of it, and then means another one.
 ID = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,128}")
-LIVE = frozenset({State.STARTING, State.IDLE, State.BUSY})
+# The driver of a language that there is none of any more.
+GONE = "gone"
 RETRY_AFTER_S = 5
 CULL_INTERVAL_S = 1.0
 log = logging.getLogger("kernelgw.sessions")
@@ -62,8 +61,9 @@ class Registry:
         # Of older executions than sessions keep themselves; None where there is none.
         self.store = store
         self.sessions: dict[str, Session] = {}
-        self._pools: dict[str, Pool] = {}
-        self._starting = asyncio.Semaphore(settings.max_starting)
+        # By environment; of kernels that somebody installs there it hears when it is started again.
+        self._languages: dict[str, Languages] = {}
+        self._pools = Pools(settings, launcher, lambda: self.has_room)
         self._shelf = Shelf(settings.data_dir, settings.keep == "disk", store, settings.free_bytes)
         self._keep = False
         self._leaving = False
@@ -81,7 +81,7 @@ class Registry:
         # Until all is up, what was found stays as it is: a start that fails must end nobody's session.
         self._keep = self._shelf.kept
         # First, since one that is not built is no reason to end what lives in an earlier build of it.
-        pool = self.pool(self.settings.environment)
+        pool = self._pools.find(self.settings.environment)
         self._shelf.prepare()
         await self.launcher.prepare()
         await self._restore()
@@ -99,7 +99,7 @@ class Registry:
     async def close(self) -> None:
         if self._culler is not None:
             self._culler.cancel()
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        await self._pools.close()
         await self.leave_all(self._keep)
         await self.launcher.stop(self._keep)
         self._shelf.close()
@@ -124,21 +124,32 @@ class Registry:
                 log.error("session %s cannot be read and is left out: %s", name, error)
         lived_in_now = [str(each.workspace.path) for each in self.sessions.values() if each.workspace is not None]
         await asyncio.to_thread(self._shelf.artifacts.sweep)
-        await self.launcher.sweep([each.kernel.id for each in self.sessions.values() if each.kernel], lived_in_now)
+        kernels = [kernel.id for each in self.sessions.values() for kernel in each.kernels]
+        await self.launcher.sweep(kernels, lived_in_now)
 
     async def _restore_one(self, name: str, wishes: dict[str, Any]) -> None:
         plan = self._plan_again(name, wishes)
         session = self._session(name, plan)
-        note, lived_in = session.restore()
+        lived_in = session.restore()
         session.active_at = time.monotonic() - self._shelf.age(name)
         if lived_in is not None:
             session.workspace = self.launcher.workspaces.adopt(lived_in)
         self.sessions[name] = session
-        if note is None or session.workspace is None:
-            session.detached(GATEWAY_GONE)
+        for lane in session.lanes.values():
+            await self._find_kernel(lane, replace(plan.terms, session=name))
+
+    async def _find_kernel(self, lane: Lane, terms: Terms) -> None:
+        """Of an earlier gateway's."""
+        workspace = lane.session.workspace
+        if lane.noted is None or workspace is None:
+            lane.detached(GATEWAY_GONE)
             return
-        found = await self.launcher.adopt(note, session.workspace, replace(plan.terms, session=name))
-        session.attach(found) if isinstance(found, Kernel) else session.detached(found)
+        found = await self.launcher.adopt(lane.noted, workspace, terms)
+        if isinstance(found, Kernel):
+            lane.session.box = found.box
+            lane.attach(found)
+        else:
+            lane.detached(found)
 
     def _plan_again(self, name: str, wishes: dict[str, Any]) -> Plan:
         """What it was allowed, if that may still be had."""
@@ -175,11 +186,14 @@ class Registry:
 
     def _session(self, name: str, plan: Plan) -> Session:
         journal = self._shelf.journal(name, plan.log_bytes)
-        return Session(name, plan, self, journal, self._shelf.drawer(journal))
+        return Session(
+            name, plan, self.language(plan.language, plan.environment), self, journal, self._shelf.drawer(journal)
+        )
 
     def _plan(self, wishes: dict[str, Any]) -> Plan:
         settings = self.settings
         environment = wishes.get("environment") or settings.environment
+        self._pools.find(environment)
         idle = wishes.get("idle_timeout_s")
         limits = {name: value for name, value in (wishes.get("limits") or {}).items() if value is not None}
         output_bytes = int(limits.pop("output_bytes", settings.output_bytes))
@@ -187,7 +201,7 @@ class Registry:
             raise BadRequest(f"limits: output_bytes may be {settings.output_bytes} at most here.", ASK_FOR_LESS)
         network = wishes.get("network") or "off"
         return Plan(
-            language=self.language(wishes.get("language"), environment).name,
+            language=(self.speaks(wishes["language"], environment) if wishes.get("language") else DEFAULT).name,
             environment=environment,
             terms=agree(settings, limits, network, self.launcher.fences.cgroups.controllers),
             network=network,
@@ -203,17 +217,29 @@ class Registry:
             artifacts=Allowance.of(settings),
             history_length=settings.history_length,
             max_queued=settings.max_queued,
+            max_kernels=settings.max_kernels,
             wishes=wishes,
         )
 
-    def language(self, name: str | None, environment: str | None = None) -> Language:
-        """By its name or another that people have for it; the default for None. `environment`: that of its session.
-        Raises UnknownLanguage, UnknownEnvironment, EnvironmentNotBuilt."""
-        languages = self.pool(environment or self.settings.environment).languages
-        found = DEFAULT if name is None else languages.find(name)
+    def languages(self, environment: str | None = None) -> Languages:
+        """What sessions in an environment may speak. Raises UnknownEnvironment, EnvironmentNotBuilt."""
+        name = environment or self.settings.environment
+        if name not in self._languages:
+            self._languages[name] = languages_of(self._pools.find(name).environment, self.settings.data_dir)
+        return self._languages[name]
+
+    def speaks(self, name: str, environment: str | None = None) -> Language:
+        """By its name or another that people have for it. Raises UnknownLanguage, and as `languages`."""
+        languages = self.languages(environment)
+        found = languages.find(name)
         if found is None:
-            raise UnknownLanguage(f"There is no language {str(name)[:200]!r} here.", languages=languages.names)
+            raise UnknownLanguage(f"There is no language {name[:200]!r} here.", languages=languages.names)
         return found
+
+    def language(self, name: str | None, environment: str) -> Language:
+        """That of a session which was made here; the default for None."""
+        found = DEFAULT if name is None else self.languages(environment).find(name)
+        return found or Language(str(name), str(name), str(name), GONE)
 
     async def delete(self, name: str) -> bool:
         """Returns whether all of it is gone: from a store that cannot be used now it goes later."""
@@ -238,65 +264,58 @@ class Registry:
         timeout_s: float | None,
         stdin: bool,
         order: Order | None = None,
+        *,
+        kernel: str | None = None,
+        given: str | None = None,
     ) -> Execution:
-        """Runs code in a session. Raises HouseFull when it needs a kernel and there is no room, QueueFull."""
-        if session.state not in LIVE:
+        """Runs code in a session: in its kernel of that name, or of that language. Raises HouseFull when it needs a
+        kernel and there is no room, QueueFull, BadRequest, UnknownLanguage, TooManyKernels."""
+        spoken = None if language is None else self.speaks(language, session.plan.environment)
+        if not session.live:
             self.admit(session.plan.terms.limits)
-        return session.execute(code, language, timeout_s, stdin, order)
+        lane = session.lane_for(spoken, kernel)
+        return session.execute(lane, code, (spoken or lane.language).name, timeout_s, stdin, order, given)
 
-    def wake(self, session: Session) -> None:
+    def wake(self, lane: Lane) -> None:
         """Gives it a kernel if it has none. Raises HouseFull, DiskFull."""
-        if session.state not in LIVE:
-            self.admit(session.plan.terms.limits)
-            session.wake()
+        if lane.state not in LIVE:
+            if not lane.session.live:
+                self.admit(lane.session.plan.terms.limits)
+            lane.wake()
 
-    def restart(self, session: Session) -> None:
-        if session.state not in LIVE:
+    def restart(self, what: Session | Lane) -> None:
+        session = what if isinstance(what, Session) else what.session
+        if not session.live:
             self.admit(session.plan.terms.limits)
-        session.restart()
+        what.restart()
 
     def warm(self) -> tuple[int, int]:
         """Warm kernels there are, and should be."""
-        return sum(pool.ready for pool in self._pools.values()), sum(pool.size for pool in self._pools.values())
+        return self._pools.ready, self._pools.size
 
     # kernels
 
-    def pool(self, environment: str) -> Pool:
-        """The environment's pool. Only the default one keeps warm kernels. Raises Unknown/NotBuilt."""
-        found = self._pools.get(environment)
-        if found is not None:
-            return found
-        data_dir: Path = self.settings.data_dir
-        try:
-            built = find(environment, data_dir)
-        except EnvironmentUnknown as error:
-            names = sorted(declared(data_dir))
-            raise UnknownEnvironment(str(error), environments=names) from None
-        except (EnvironmentMissing, EnvironmentInvalid) as error:
-            raise EnvironmentNotBuilt(str(error)) from None
-        size = self.settings.pool_size if environment == self.settings.environment else 0
-        pool = Pool(self.launcher, built, size, self._starting, Terms(Limits.of(self.settings)))
-        pool.languages = languages_of(built, data_dir)
-        pool.room = lambda: self.has_room
-        self._pools[environment] = pool
-        return pool
-
-    async def take(self, session: Session) -> Kernel:
-        """A kernel for a session: warm if it has no workspace yet, else started in the one it has."""
-        pool = self.pool(session.plan.environment)
-        language = self.language(session.plan.language, session.plan.environment)
-        if session.workspace is None and language is DEFAULT:
-            kernel = pool.take(session.plan.terms)
-            if kernel is not None:
-                session.workspace = kernel.workspace
-                _claim(kernel, session.plan)
-                return kernel
-        if session.workspace is None:
-            session.workspace = await self._new_workspace(session.plan)
-        terms = replace(session.plan.terms, session=session.id)
-        kernel = await pool.launch(session.workspace, session.plan.variables, terms, language)
+    async def take(self, lane: Lane) -> Kernel:
+        """A kernel for a session: beside those that it has; warm if it has no workspace yet; else started in that."""
+        session = lane.session
+        async with session.making:
+            kernel = await self._take(lane)
+            session.box = kernel.box
         _claim(kernel, session.plan)
         return kernel
+
+    async def _take(self, lane: Lane) -> Kernel:
+        session, plan = lane.session, lane.session.plan
+        if session.workspace is None:
+            kernel = self._pools.use(plan.environment, lane.language).take(plan.terms)
+            if kernel is not None:
+                session.workspace = kernel.workspace
+                return kernel
+            session.workspace = await self._new_workspace(plan)
+        pool = self._pools.find(plan.environment, lane.language)
+        terms = replace(plan.terms, session=session.id)
+        box = session.box if session.box is not None and session.box.open else None
+        return await pool.launch(session.workspace, plan.variables, terms, box)
 
     async def _new_workspace(self, plan: Plan) -> Workspace:
         try:
@@ -307,12 +326,12 @@ class Registry:
     @property
     def live(self) -> int:
         """Sessions that have a kernel or are about to."""
-        return sum(1 for session in self.sessions.values() if session.state in LIVE)
+        return sum(1 for session in self.sessions.values() if session.live)
 
     @property
     def has_room(self) -> bool:
         """For one more warm kernel."""
-        places = self.settings.max_sessions - self.live - sum(pool.ready for pool in self._pools.values())
+        places = self.settings.max_sessions - self.live - self._pools.ready
         return places > 0 and self.spare_disk >= self.settings.workspace_bytes
 
     @property
@@ -320,10 +339,9 @@ class Registry:
         """Bytes of the host's disk that are neither kept free nor promised: whoever has a kernel may fill its
         workspace, and finds room then whatever others do."""
         spare = shutil.disk_usage(self.settings.data_dir).free - self.settings.free_bytes
-        for pool in self._pools.values():
-            spare -= pool.ready * pool.terms.limits.workspace_bytes
+        spare -= self._pools.promised
         for session in self.sessions.values():
-            if session.state in LIVE:
+            if session.live:
                 workspace = session.workspace
                 spare -= workspace.unwritten if workspace else session.plan.terms.limits.workspace_bytes
         return spare
@@ -348,9 +366,8 @@ class Registry:
         while True:
             await asyncio.sleep(CULL_INTERVAL_S)
             now = time.monotonic()
-            for pool in self._pools.values():
-                # A pool that found the house full stops filling; there may be room now.
-                pool.refill()
+            # Those that found the house full have stopped filling; there may be room now.
+            self._pools.refill()
             for session in list(self.sessions.values()):
                 limit = session.plan.idle_timeout_s
                 if limit and session.state is State.IDLE and session.quiet and now - session.active_at > limit:
@@ -360,7 +377,7 @@ class Registry:
 
     async def _forget_old(self, now: float) -> None:
         most = self.settings.retention_s
-        old = [each for each in self.sessions.values() if each.state not in LIVE and now - each.active_at > most]
+        old = [each for each in self.sessions.values() if not each.live and now - each.active_at > most]
         for session in old if most else ():
             log.info("session %s is forgotten: nobody has used it for %.0f days", session.id, most / 86400)
             with contextlib.suppress(SessionNotFound):

@@ -44,7 +44,7 @@ async def replay(house: Registry, session: Session, keep: bool) -> dict[str, Any
 
 
 async def _run_again(house: Registry, again: Session, cell: dict[str, Any], timeout_s: float | None) -> dict[str, Any]:
-    execution = house.execute(again, cell["code"], cell["language"], timeout_s, stdin=False)
+    execution = house.execute(again, cell["code"], cell["language"], timeout_s, stdin=False, kernel=cell.get("kernel"))
     await execution.done()
     differences = [*_differences(cell["outputs"], execution.outputs.as_json())]
     same = execution.status is Status.COMPLETED and not differences

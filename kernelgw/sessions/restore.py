@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,30 +24,38 @@ OUTPUTS = OUTPUT.encode()
 log = logging.getLogger("kernelgw.session")
 
 
+@dataclass(eq=False)
+class Found:
+    """What is known of one kernel of a session. `language`: None for that of the session itself."""
+
+    language: str | None = None
+    state: State = State.NEW
+    reason: str | None = None
+    generation: int = 0
+    current: Execution | None = None
+    queue: deque[Execution] = field(default_factory=deque)
+    kernel: dict[str, Any] | None = None
+    debugging: dict[str, str] = field(default_factory=dict)
+    paused: dict[str, Any] | None = None
+
+
 class Restored:
     """The state that a session had, as far as it goes by what was told: `replay` takes all of it, or `take` piece by
-    piece."""
+    piece. `recorder`: that of a kernel, by its key."""
 
     def __init__(
         self,
         session_id: str,
         log: EventLog,
         history: History,
-        recorder: Recorder,
+        recorder: Callable[[str], Recorder],
         artifacts: Artifacts,
         output_bytes: int,
     ) -> None:
-        self.state = State.NEW
-        self.reason: str | None = None
-        self.generation = 0
+        self.lanes = {"": Found()}
         self.created_at = datetime.now(UTC)
-        self.current: Execution | None = None
-        self.queue: deque[Execution] = deque()
-        self.kernel: dict[str, Any] | None = None
         self.workspace: dict[str, Any] | None = None
-        self.debugging: dict[str, str] = {}
-        self.paused: dict[str, Any] | None = None
-        self._lost_told = 0
+        self._lost_told: dict[str, int] = {}
         self._last = 0
         self._session_id = session_id
         self._log = log
@@ -57,13 +66,26 @@ class Restored:
         # Of an execution that is told of; see `Execution`.
         self.recall: Callable[[], None] | None = self._recall
 
+    @property
+    def main(self) -> Found:
+        return self.lanes[""]
+
+    @property
+    def running(self) -> list[Execution]:
+        return [lane.current for lane in self.lanes.values() if lane.current is not None]
+
+    def _lane(self, key: str) -> Found:
+        """One that is not known any more is as good as the session's own: what it did is over."""
+        return self.lanes.get(key, self.main)
+
     def replay(self) -> None:
         assert self._log.journal is not None
         for item in self._log.journal.load(skipped=OUTPUTS):
             self.take(item)
         self._log.restored()
         self._artifacts.sweep()
-        for execution in filter(None, (*self.queue, self.current)):
+        waiting = [execution for lane in self.lanes.values() for execution in lane.queue]
+        for execution in (*waiting, *self.running):
             self._artifacts.watch(execution, restored=True)
         self._last = self._log.last
         self._history.forgotten |= self._log.first > 1
@@ -93,42 +115,61 @@ class Restored:
         """What an event does to outputs. Returns whose it is, if it is an output."""
         whose = self.whose(event)
         if event.type.startswith(OUTPUT):
-            self._recorder.apply(event.seq, whose, Happening(event.type, event.data, event.size))
+            happening = Happening(event.type, event.data, event.size)
+            self._recorder(whose.lane if whose is not None else "").apply(event.seq, whose, happening)
             return whose
         if event.type == "session.state" and event.data.get("state") == State.DEAD.value:
-            self._recorder.forget_displays()
+            self._recorder(event.data.get("kernel", "")).forget_displays()
         return None
 
     def whose(self, event: Event) -> Execution | None:
         return self._history.executions.get(event.execution_id or event.data.get("late_execution_id") or "")
 
     def _note(self, note: notes.Note) -> None:
+        lane = self._lane(note.get("of", ""))
         if "session" in note:
             facts = note["session"]
             self.created_at = datetime.fromisoformat(facts["created_at"])
-            self.generation = facts["generation"]
-            self.state, self.reason = State(facts["state"]), facts["reason"]
+            self._facts(self.main, facts)
+        elif "lane" in note:
+            facts = note["lane"]
+            self._facts(self.lanes.setdefault(facts["name"], Found(facts["language"])), facts)
+        elif "lane_ended" in note:
+            self.lanes.pop(note["lane_ended"], None)
         elif "queued" in note:
             if note["queued"]["id"] not in self._history.executions:
                 self._add(note["queued"])
         elif "running" in note:
-            if note["running"]["id"] not in self._history.executions:
-                execution = self._add(note["running"])
-                self._begin(execution, note["running"]["started_at"], note["running"]["first_seq"])
-                execution.execution_count = note["running"]["execution_count"]
-                execution.entered = execution.execution_count is not None
-                execution.held_s = note["running"].get("held_s", 0.0)
-        elif self.current is not None and self.current.id in note.values():
-            self._note_of_current(self.current, note)
+            self._running(note["running"])
+        elif (current := self._current(note)) is not None:
+            self._note_of_current(current, note)
         elif "kernel" in note:
-            self.kernel = note["kernel"]
-            self.generation = note["generation"]
+            lane.kernel = note["kernel"]
+            lane.generation = note["generation"]
         elif "workspace" in note:
             self.workspace = note["workspace"]
         elif "artifact" in note:
             self._artifacts.known(note["artifact"])
         elif "debugging" in note:
-            self.debugging, self.paused = note["debugging"], note.get("paused", self.paused)
+            lane.debugging, lane.paused = note["debugging"], note.get("paused", lane.paused)
+
+    @staticmethod
+    def _facts(lane: Found, facts: notes.Note) -> None:
+        lane.generation = facts["generation"]
+        lane.state, lane.reason = State(facts["state"]), facts["reason"]
+
+    def _running(self, note: notes.Note) -> None:
+        if note["id"] in self._history.executions:
+            return
+        execution = self._add(note)
+        self._begin(execution, note["started_at"], note["first_seq"])
+        execution.execution_count = note["execution_count"]
+        execution.entered = execution.execution_count is not None
+        execution.held_s = note.get("held_s", 0.0)
+
+    def _current(self, note: notes.Note) -> Execution | None:
+        """Which of those that run the note is about."""
+        return next((each for each in self.running if each.id in note.values()), None)
 
     @staticmethod
     def _note_of_current(execution: Execution, note: notes.Note) -> None:
@@ -157,31 +198,24 @@ class Restored:
         execution = notes.execution_of(self._session_id, note, self.output_bytes)
         execution.recall = self.recall
         self._history.add(execution)
-        self.queue.append(execution)
+        self._lane(execution.lane).queue.append(execution)
         return execution
 
     def _begin(self, execution: Execution, started_at: str, first_seq: int) -> None:
-        if execution in self.queue:
-            self.queue.remove(execution)
+        lane = self._lane(execution.lane)
+        if execution in lane.queue:
+            lane.queue.remove(execution)
         execution.start(datetime.fromisoformat(started_at))
         execution.first_seq = first_seq
-        self.current = execution
+        lane.current = execution
 
     def _event(self, event: Event) -> None:
         data = event.data
         execution = self.whose(event)
-        if event.type == "session.state" and "paused" in data:
-            self.paused = data["paused"]
-        elif event.type == "session.state":
-            # Of an execution: that it begins without what earlier ones had left.
-            self._lost_told = event.seq if event.execution_id else 0
-            if event.execution_id is None:
-                self.state, self.reason = State(data["state"]), data.get("reason")
-                if self.state is State.DEAD:
-                    self.kernel = self.paused = None
-                    self.debugging = {}
+        if event.type == "session.state":
+            self._state(self._lane(data.get("kernel", "")), event)
         elif event.type == "execution.started" and execution is not None:
-            self._begin(execution, data["started_at"], self._lost_told or event.seq)
+            self._begin(execution, data["started_at"], self._lost_told.pop(execution.id, event.seq))
         elif event.type == "execution.completed" and execution is not None:
             self._complete(execution, event)
         elif event.type == "artifact.created":
@@ -193,13 +227,27 @@ class Restored:
         elif event.type == "input.requested" and execution is not None:
             execution.waiting_for_input = True
 
+    def _state(self, lane: Found, event: Event) -> None:
+        data = event.data
+        if "paused" in data:
+            lane.paused = data["paused"]
+        elif event.execution_id is not None:
+            # That it begins without what earlier ones had left.
+            self._lost_told[event.execution_id] = event.seq
+        else:
+            lane.state, lane.reason = State(data["state"]), data.get("reason")
+            if lane.state is State.DEAD:
+                lane.kernel = lane.paused = None
+                lane.debugging = {}
+
     def _complete(self, execution: Execution, event: Event) -> None:
         data = event.data
-        if execution in self.queue:
-            self.queue.remove(execution)
+        lane = self._lane(execution.lane)
+        if execution in lane.queue:
+            lane.queue.remove(execution)
             execution.first_seq = event.seq
-        if execution is self.current:
-            self.current = None
+        if execution is lane.current:
+            lane.current = None
         execution.execution_count, execution.error = data["execution_count"], data["error"]
         execution.state_lost = data["state_lost"]
         execution.changed, execution.artifacts = data.get("files"), data.get("artifacts", [])

@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..kernel.kernel import Kernel
 from ..kernel.wire import Message
+from ..languages import Language
 
 if TYPE_CHECKING:
-    from .session import Session
+    from .lane import Lane
 
 
 class KernelSource(Protocol):
-    """Where a session gets its kernels. Raises GatewayError when there is none to be had."""
+    """Where a session gets its kernels. `take` raises GatewayError when there is none to be had."""
 
-    async def take(self, session: Session) -> Kernel: ...
+    async def take(self, lane: Lane) -> Kernel: ...
+
+    def language(self, name: str, environment: str) -> Language:
+        """Also one that is not there any more, of which no kernel can be had."""
+        ...
 
 
 class Watcher(Protocol):

@@ -78,10 +78,10 @@ class KernelspecKernel(HostedKernel):
         self._up.set()
 
     async def claim(self, variables: dict[str, str], cwd: str | None) -> None:
-        before = os.getcwd()
+        """What the program has of both it was started with; nothing has run in it yet."""
+        before = dict(os.environ), os.getcwd()
         await super().claim(variables, cwd)
-        if os.getcwd() != before:
-            # It is where it was started, and nothing has run in it.
+        if before != (dict(os.environ), os.getcwd()):
             self._close()
             await self.open()
 

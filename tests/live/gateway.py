@@ -20,6 +20,7 @@ TOKEN = "live-test-token"
 MODULE = (sys.executable, "-m", "kernelgw.cli")
 # Much of it is imports, which take their time when other tests run beside.
 START_S = 120
+LANGUAGES = ("python", "bash")
 # What an ended gateway may leave in its run directory.
 REMAINS = frozenset({"default.log", "etc"})
 URL_LINE = re.compile(r"kernelgw is running: (http://\S+?)/\?token=(\S+)")
@@ -133,10 +134,13 @@ class Gateway:
         )
 
     def remember_baseline(self) -> None:
-        """After one session has come and gone, since first times load things for good."""
+        """After one session of each language has come and gone, since first times load things for good, and a language
+        that was used is kept warm."""
         with self.client() as client:
-            client.post("/v1/sessions/first/executions", json={"code": "1"}).raise_for_status()
-            client.delete("/v1/sessions/first").raise_for_status()
+            for language in LANGUAGES:
+                body = {"code": "1", "language": language}
+                client.post(f"/v1/sessions/{language}/executions", json=body).raise_for_status()
+                client.delete(f"/v1/sessions/{language}").raise_for_status()
         self.wait_ready()
         last = self.resources()
 

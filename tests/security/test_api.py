@@ -475,6 +475,10 @@ KNOWN = frozenset(
         "GET /v1/sessions/{session_id}/executions/{execution_id}",
         "GET /v1/sessions/{session_id}/executions/{execution_id}/events",
         "POST /v1/sessions/{session_id}/executions/{execution_id}/input",
+        *(f"{method} /v1/sessions/{{session_id}}/kernels/{{name}}" for method in ("GET", "PUT", "DELETE")),
+        "GET /v1/sessions/{session_id}/kernels",
+        "POST /v1/sessions/{session_id}/kernels/{name}/interrupt",
+        "POST /v1/sessions/{session_id}/kernels/{name}/restart",
         # GA05, OU05: test_artifacts.py, test_downloads.py.
         "GET /v1/sessions/{session_id}/artifacts",
         "GET /v1/sessions/{session_id}/artifacts/{artifact_id}",

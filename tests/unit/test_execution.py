@@ -42,7 +42,7 @@ def test_the_object_has_the_promised_members() -> None:
     found.finish(Status.COMPLETED)
     summary = found.summary()
     assert set(summary) == {
-        *("id", "session_id", "language", "status", "execution_count", "error", "started_at", "duration_s"),
+        *("id", "session_id", "language", "kernel", "status", "execution_count", "error", "started_at", "duration_s"),
         *("state_lost", "artifacts", "files", "files_left_out", "files_whole", "full_text"),
     }
     whole = found.as_json()

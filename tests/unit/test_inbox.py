@@ -14,13 +14,16 @@ import pytest
 
 from kernelgw.artifacts.contents import Contents, Drawer
 from kernelgw.environments import Environment
+from kernelgw.kernel.box import Box
 from kernelgw.kernel.exits import GATEWAY_GONE
 from kernelgw.kernel.forkserver import ForkServer
 from kernelgw.kernel.kernel import Kernel
 from kernelgw.kernel.wire import Message
+from kernelgw.languages import DEFAULT, Language
 from kernelgw.sandbox.workspaces import Workspace
 from kernelgw.sessions.artifacts import Allowance
 from kernelgw.sessions.execution import Execution, Status
+from kernelgw.sessions.lane import Lane
 from kernelgw.sessions.plan import Plan
 from kernelgw.sessions.session import Session
 
@@ -35,8 +38,11 @@ class Given:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
 
-    async def take(self, session: Session) -> Kernel:
+    async def take(self, lane: Lane) -> Kernel:
         return self.kernel
+
+    def language(self, name: str, environment: str) -> Language:
+        return DEFAULT
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ async def kernel(tmp_path: Path) -> AsyncIterator[Kernel]:
     """One that has not connected, so that all it says is what a test says for it."""
     server = ForkServer(Environment("none", tmp_path, (), {}, ""), tmp_path)
     (tmp_path / "files").mkdir()
-    kernel = Kernel(server, Workspace(tmp_path / "files", None, False, 0), sandboxed=False, closed_in=True)
+    kernel = Kernel(Box("k", server, False, False), Workspace(tmp_path / "files", None, False, 0), closed_in=True)
     _, ours = await kernel.open(tmp_path / "sockets")
     os.close(ours)
     yield kernel
@@ -58,12 +64,12 @@ async def session(tmp_path: Path, kernel: Kernel) -> AsyncIterator[Session]:
     plan = Plan(
         "python", "none", artifacts=Allowance(session=100_000, largest=50_000, inline=1000), output_bytes=10_000
     )
-    yield Session("chat", plan, Given(kernel), None, Drawer(store, lambda: tmp_path / "links"))
+    yield Session("chat", plan, DEFAULT, Given(kernel), None, Drawer(store, lambda: tmp_path / "links"))
     store.threads.shutdown()
 
 
 async def running(session: Session) -> Execution:
-    execution = session.execute("code")
+    execution = session.execute(session.main, "code", "python")
     for _ in range(10):
         await asyncio.sleep(0)
     assert execution.status is Status.RUNNING
@@ -74,8 +80,8 @@ class Says:
     """What the session's kernel says of an execution."""
 
     def __init__(self, session: Session, execution: Execution) -> None:
-        assert session.kernel is not None
-        self.listener = session.kernel.client.listener
+        assert session.main.kernel is not None
+        self.listener = session.main.kernel.client.listener
         self.execution = execution
         self.number = 0
 
@@ -158,7 +164,7 @@ async def test_files_are_kept_before_the_end_is_told_and_before_the_next_begins(
     session: Session, kernel: Kernel
 ) -> None:
     first = await running(session)
-    second = session.execute("next")
+    second = session.execute(session.main, "next", "python")
     (kernel.workspace.path / "a.txt").write_text("content")
     says = Says(session, first)
     files = [{"path": name, "change": "created", "size": 7} for name in ("a.txt", "none.txt")]
@@ -185,7 +191,7 @@ async def test_a_session_that_ends_meanwhile_tells_the_end_once(session: Session
     says("files_changed", files=[{"path": "a.txt", "change": "created", "size": 7}], more=0, whole=True)
     says.end()
     # Without a process of its own it is as gone as it will be.
-    session.dialogue.kernel = None
+    session.main.dialogue.kernel = None
     await session.end()
     assert execution.status is Status.COMPLETED
     assert told(session).count("execution.completed") == 1

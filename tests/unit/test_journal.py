@@ -38,7 +38,7 @@ def written(folder: Path, batches: list[list[int]], limit: int = 1 << 20) -> Jou
         for seq in batch:
             journal.append(*event(seq))
         journal.note({"batch": number})
-        journal.taken = number * 10
+        journal.taken[""] = number * 10
         journal.flush()
     return journal
 
@@ -54,7 +54,7 @@ def loaded(folder: Path, limit: int = 1 << 20) -> tuple[Journal, list[int], list
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     written(tmp_path, [[1, 2], [3], [], [4, 5]])
     journal, events, notes = loaded(tmp_path)
-    assert (events, notes, journal.taken) == ([1, 2, 3, 4, 5], [0, 1, 2, 3], 30)
+    assert (events, notes, journal.taken) == ([1, 2, 3, 4, 5], [0, 1, 2, 3], {"": 30})
     journal.append(*event(6))
     journal.flush()
     assert loaded(tmp_path)[1] == [1, 2, 3, 4, 5, 6]
@@ -102,7 +102,7 @@ def test_events_that_look_like_marks_are_none(tmp_path: Path) -> None:
     journal.append(1, Event(1, "output.stream", None, {"text": text}, 0).frame())
     journal.flush()
     again, events, _ = loaded(tmp_path)
-    assert (events, again.taken) == ([1], 0)
+    assert (events, again.taken) == ([1], {"": 0})
     assert again.read(0, 1 << 20)[0].data == {"text": text}
 
 

@@ -14,11 +14,14 @@ import pytest
 from kernelgw.environments import Environment
 from kernelgw.events.log import EventLog
 from kernelgw.events.translate import LONGEST_TRACEBACK, LONGEST_VALUE
+from kernelgw.kernel.box import Box
 from kernelgw.kernel.forkserver import ForkServer
 from kernelgw.kernel.kernel import Kernel
 from kernelgw.kernel.wire import Message
+from kernelgw.languages import DEFAULT, Language
 from kernelgw.sandbox.workspaces import Workspace
 from kernelgw.sessions.execution import Execution, Status
+from kernelgw.sessions.lane import Lane
 from kernelgw.sessions.plan import Plan
 from kernelgw.sessions.session import Session
 
@@ -31,24 +34,27 @@ class Given:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
 
-    async def take(self, session: Session) -> Kernel:
+    async def take(self, lane: Lane) -> Kernel:
         return self.kernel
+
+    def language(self, name: str, environment: str) -> Language:
+        return DEFAULT
 
 
 @pytest.fixture
 async def session(tmp_path: Path) -> AsyncIterator[Session]:
     """With a kernel that has not connected yet, so that all it says is what a test says for it."""
     server = ForkServer(Environment("none", tmp_path, (), {}, ""), tmp_path)
-    kernel = Kernel(server, Workspace(tmp_path, None, False, 0), sandboxed=False, closed_in=True)
+    kernel = Kernel(Box("k", server, False, False), Workspace(tmp_path, None, False, 0), closed_in=True)
     _, ours = await kernel.open(tmp_path / "sockets")
     os.close(ours)
-    session = Session("chat", Plan("python", "none"), Given(kernel))
+    session = Session("chat", Plan("python", "none"), DEFAULT, Given(kernel))
     yield session
     kernel.discard()
 
 
 async def running(session: Session) -> Execution:
-    execution = session.execute("code", stdin=True)
+    execution = session.execute(session.main, "code", "python", stdin=True)
     for _ in range(10):
         await asyncio.sleep(0)
     assert execution.status is Status.RUNNING
@@ -72,19 +78,19 @@ async def test_idle_again_and_again_arms_one_timer_and_the_end_none(session: Ses
     before = timers()
     execution = await running(session)
     for _ in range(1000):
-        session.dialogue.on_iopub(idle(execution))
+        session.main.dialogue.on_iopub(idle(execution))
     assert timers() == before + 1
-    session.dialogue.on_iopub(said(execution, "execute_reply", {"status": "ok"}))
+    session.main.dialogue.on_iopub(said(execution, "execute_reply", {"status": "ok"}))
     assert execution.status is Status.COMPLETED
     assert timers() == before
 
 
 async def test_an_error_reply_is_cut_and_counted_and_the_reply_not_kept(session: Session) -> None:
     execution = await running(session)
-    session.dialogue.on_iopub(idle(execution))
+    session.main.dialogue.on_iopub(idle(execution))
     before = session.log.size
     reply = {"status": "error", "ename": "E", "evalue": "v" * 5_000_000, "traceback": ["t" * 100_000] * 50}
-    session.dialogue.on_iopub(said(execution, "execute_reply", reply))
+    session.main.dialogue.on_iopub(said(execution, "execute_reply", reply))
     assert execution.status is Status.FAILED
     assert execution.reply is None
     assert execution.error is not None
@@ -96,16 +102,16 @@ async def test_an_error_reply_is_cut_and_counted_and_the_reply_not_kept(session:
 async def test_only_what_runs_may_ask(session: Session) -> None:
     question = {"prompt": "Who? ", "password": False}
     first = await running(session)
-    session.dialogue.on_iopub(idle(first))
-    session.dialogue.on_iopub(said(first, "execute_reply", {"status": "ok"}))
+    session.main.dialogue.on_iopub(idle(first))
+    session.main.dialogue.on_iopub(said(first, "execute_reply", {"status": "ok"}))
     second = await running(session)
     for execution in (first, second):
-        session.dialogue.on_iopub(said(execution, "input_request", question))
+        session.main.dialogue.on_iopub(said(execution, "input_request", question))
     assert not first.waiting_for_input
     assert second.waiting_for_input
     assert [event.execution_id for event in asked(session.log)] == [second.id]
-    session.dialogue.on_iopub(idle(second))
-    session.dialogue.on_iopub(said(second, "execute_reply", {"status": "ok"}))
+    session.main.dialogue.on_iopub(idle(second))
+    session.main.dialogue.on_iopub(said(second, "execute_reply", {"status": "ok"}))
     assert not second.waiting_for_input
 
 
@@ -116,5 +122,5 @@ def asked(log: EventLog) -> list[Any]:
 async def test_a_long_question_counts(session: Session) -> None:
     execution = await running(session)
     prompt = {"prompt": "x" * 1_000_000}
-    session.dialogue.on_iopub(said(execution, "input_request", prompt))
+    session.main.dialogue.on_iopub(said(execution, "input_request", prompt))
     assert asked(session.log)[0].size >= 1_000_000
