@@ -86,7 +86,6 @@ def _language(path: Path, spec: dict[str, Any], environment: Environment) -> Lan
         "env": dict(spec.get("env", {})),
         "interrupt_mode": spec.get("interrupt_mode", MODES[0]),
         "folder": str(path.parent),
-        # As Jupyter's clients and notebooks name it: several kernels may speak one.
         "language": str(spec.get("language") or name),
     }
     if isinstance(start_s, int | float) and start_s > 0:
