@@ -157,14 +157,15 @@ class KernelspecKernel(HostedKernel):
         self.session.send(stream, said.kind, content, parent, ident=ident, buffers=buffers, metadata=metadata or {})
 
     def _asked(self, said: Said) -> None:
-        if said.kind == "input_request":
-            task = asyncio.get_running_loop().create_task(self._answer_it(said))
+        request = self._request
+        if said.kind == "input_request" and request is not None:
+            # Where ipykernel knows which request is meant.
+            task = asyncio.get_running_loop().create_task(self._answer_it(request, said), context=request.context)
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
 
-    async def _answer_it(self, said: Said) -> None:
-        request = self._request
-        if request is not None and request.lines is not None:
+    async def _answer_it(self, request: Request, said: Said) -> None:
+        if request.lines is not None:
             value = request.lines.pop(0) if request.lines else quirks.END_OF_FILE
         else:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections import OrderedDict
 from typing import Any
@@ -22,6 +23,7 @@ class Request:
     def __init__(self, header: dict[str, Any], lines: list[str] | None = None) -> None:
         self.header = header
         self.lines = lines
+        self.context = contextvars.copy_context()
         self.error: dict[str, Any] | None = None
         self.busy = False
         self.interrupted = False
