@@ -21,6 +21,8 @@ from ..packing import pack
 RECONNECT_MS = 10
 # The first request may have come before it listened, and its outputs before we were subscribed.
 AGAIN_S, NUDGE_S = 2.0, 0.05
+# Of these nothing is heard before it matters; a question to whom it does not know yet a kernel drops.
+SILENT = ("control", "stdin")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Line:
         self._spoke = asyncio.Event()
         self._nudges: set[str] = set()
         self._context: zmq.Context[Any] = zmq.Context()
+        self._monitors: list[ZMQStream] = []
+        self._connected: list[asyncio.Event] = []
         self._streams = {
             channel: self._connect(channel, f"tcp://{connection['ip']}:{connection[f'{channel}_port']}")
             for channel in ("iopub", "shell", "control", "stdin")
@@ -68,10 +72,19 @@ class Line:
         else:
             # Questions come to whoever asked for the cell, by this.
             socket.identity = self._session.session.encode()
+        if channel in SILENT:
+            self._watch(socket)
         socket.connect(address)
         stream = ZMQStream(socket)
         stream.on_recv(partial(self._received, channel))
         return stream
+
+    def _watch(self, socket: Any) -> None:
+        connected = asyncio.Event()
+        self._connected.append(connected)
+        monitor = ZMQStream(socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED))
+        self._monitors.append(monitor)
+        monitor.on_recv(lambda _: connected.set())
 
     async def ready(self) -> dict[str, Any]:
         """Its kernel_info, once its outputs are not missed any more. Waits as long as it takes."""
@@ -84,6 +97,8 @@ class Line:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._spoke.wait(), NUDGE_S)
         self._nudges.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(each.wait() for each in self._connected)), AGAIN_S)
         return info.fields
 
     def ask(
@@ -104,7 +119,7 @@ class Line:
         return str(header["msg_id"])
 
     def close(self) -> None:
-        for stream in self._streams.values():
+        for stream in (*self._monitors, *self._streams.values()):
             stream.close(linger=0)
         self._context.term()
 

@@ -27,7 +27,8 @@ for name, kind in (("shell", zmq.ROUTER), ("control", zmq.ROUTER), ("stdin", zmq
     if name == "iopub":
         # It loses nothing itself, so whatever is missing was lost by others.
         sockets[name].setsockopt(zmq.XPUB_NODROP, 1)
-    sockets[name].bind("tcp://%s:%d" % (info["ip"], info[name + "_port"]))
+    if name != "stdin":
+        sockets[name].bind("tcp://%s:%d" % (info["ip"], info[name + "_port"]))
 parent, idents, count, aborting = None, [], 0, 0.0
 
 
@@ -154,6 +155,10 @@ def serve():
         tell("status", {"execution_state": "idle"})
 
 
+serve()
+# It is asked by then, and does not listen yet.
+time.sleep(0.2)
+sockets["stdin"].bind("tcp://%s:%d" % (info["ip"], info["stdin_port"]))
 while True:
     try:
         serve()
