@@ -20,6 +20,7 @@ class Language:
     kernel: str
     driver: str
     aliases: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -30,10 +31,31 @@ class Language:
 
 # Models and people write these; ours come first where two have the same.
 OWN = (
-    Language(PYTHON, "Python", PYTHON, "python", ("py", "python3", "ipython", "ipython3")),
-    Language(JAVASCRIPT, "JavaScript", JAVASCRIPT, "javascript", ("js", "node", "nodejs", "mjs", "cjs", "jsx")),
-    Language(TYPESCRIPT, "TypeScript", JAVASCRIPT, "javascript", ("ts", "mts", "cts", "tsx")),
-    Language(BASH, "Bash", BASH, "bash", ("sh", "shell", "zsh", "console", "terminal", "shellscript")),
+    Language(PYTHON, "Python", PYTHON, "python", ("py", "python3", "ipython", "ipython3"), (".py",)),
+    Language(
+        name=JAVASCRIPT,
+        title="JavaScript",
+        kernel=JAVASCRIPT,
+        driver="javascript",
+        aliases=("js", "node", "nodejs", "mjs", "cjs", "jsx"),
+        suffixes=(".js", ".mjs", ".cjs"),
+    ),
+    Language(
+        name=TYPESCRIPT,
+        title="TypeScript",
+        kernel=JAVASCRIPT,
+        driver="javascript",
+        aliases=("ts", "mts", "cts", "tsx"),
+        suffixes=(".ts", ".mts", ".cts"),
+    ),
+    Language(
+        name=BASH,
+        title="Bash",
+        kernel=BASH,
+        driver="bash",
+        aliases=("sh", "shell", "zsh", "console", "terminal", "shellscript"),
+        suffixes=(".sh", ".bash"),
+    ),
 )
 DEFAULT = OWN[0]
 
@@ -42,8 +64,11 @@ class Languages:
     """What a gateway offers, by name and alias."""
 
     def __init__(self, further: tuple[Language, ...] = ()) -> None:
-        self._all = {language.name: language for language in (*further, *OWN)}
-        self._known = {alias: each for each in (*further, *OWN) for alias in each.aliases} | self._all
+        ours = {name: each for each in OWN for name in (each.name, *each.aliases)}
+        # One that is called as ours are could only be had by mistake.
+        others = [each for each in further if each.name.lower() not in ours]
+        self._all = {each.name: each for each in (*OWN, *others)}
+        self._known = {alias: each for each in others for alias in each.aliases} | self._all | ours
 
     def find(self, name: str) -> Language | None:
         """By a name or an alias, in whatever case."""
@@ -51,6 +76,10 @@ class Languages:
 
     def __iter__(self) -> Iterator[Language]:
         return iter(self._all[name] for name in self.names)
+
+    def of_file(self, name: str) -> Language | None:
+        """By how its name ends."""
+        return next((each for each in self._all.values() if name.lower().endswith(each.suffixes)), None)
 
     @property
     def names(self) -> list[str]:

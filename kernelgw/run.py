@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .client import Client, Event, GatewayProblem, Session
+from .languages import Languages
 from .operate import running_here
 from .settings import RUNNING
 
@@ -48,8 +49,8 @@ def _run(client: Client, arguments: Namespace, code: str) -> int:
     name = arguments.session or f"run-{uuid.uuid4().hex[:12]}"
     session = client.session(name)
     options: dict[str, Any] = {"stdin": arguments.file != "-", "on_disconnect": "interrupt"}
-    if arguments.language:
-        options["language"] = arguments.language
+    if (language := arguments.language or _spoken_in(arguments.file)) is not None:
+        options["language"] = language
     if arguments.timeout:
         options["timeout_s"] = arguments.timeout
     try:
@@ -58,6 +59,12 @@ def _run(client: Client, arguments: Namespace, code: str) -> int:
         if arguments.session is None:
             with contextlib.suppress(GatewayProblem):
                 session.end()
+
+
+def _spoken_in(file: str) -> str | None:
+    """None where the name does not say; the gateway has a default then."""
+    found = Languages().of_file(file)
+    return found.name if found is not None else None
 
 
 def _follow(session: Session, events: Iterator[Event]) -> int:

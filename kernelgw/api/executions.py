@@ -29,7 +29,8 @@ async def post_execution(session_id: str, body: ExecutionBody, request: Request,
     environment = known.plan.environment if known is not None else None
     language = house.speaks(body.language, environment).name if body.language is not None else None
     session, _ = house.get_or_create(session_id, {"language": language})
-    execution = house.execute(session, body.code, language, body.timeout_s, body.stdin, kernel=body.kernel)
+    asks, given = (body.stdin, None) if isinstance(body.stdin, bool) else (False, body.stdin)
+    execution = house.execute(session, body.code, language, body.timeout_s, asks, kernel=body.kernel, given=given)
     wants_stream = "text/event-stream" in request.headers.get("accept", "")
     leave = _leaver(session, execution) if body.on_disconnect == "interrupt" else None
     if wants_stream:

@@ -81,7 +81,9 @@ class ExecutionBody(Body):
     timeout_s: Annotated[float, Field(gt=0, le=86_400)] | None = Field(
         None, description="deadline: interrupted then, killed if it does not stop"
     )
-    stdin: bool = Field(False, description="whether input() asks the caller; without, it raises")
+    stdin: bool | Text = Field(
+        False, description="true: input() asks the caller, by an event; a text: all that it may read, and then the end"
+    )
     on_disconnect: Literal["detach", "interrupt"] = "detach"
 
 

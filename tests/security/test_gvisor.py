@@ -368,3 +368,14 @@ def test_everything_ends_with_the_fork_server(tmp_path: Path) -> None:
         assert any("runsc" in proc.command(pid) for pid in everything)
         os.kill(gateway.forkserver, signal.SIGKILL)
         proc.wait_until(lambda: not proc.still_there(everything), 10, lambda: proc.still_there(everything))
+
+
+def test_its_kernels_share_files_and_limits_and_each_has_a_sandbox(session: Session, gateway: Gateway) -> None:
+    session.create(limits={"processes": 64})
+    session.run("open('a', 'w').write('one')")
+    sentries = len(programs(gateway, "runsc-sandbox"))
+    assert session.value("cat a; echo two >> a", language="bash") == "one"
+    assert session.value("print(open('a').read())") == "onetwo\n\n"
+    assert len(programs(gateway, "runsc-sandbox")) == sentries + 1
+    assert session.client.delete(f"{session.path}/kernels/python").status_code == 204
+    assert session.value("cat a", language="bash") == "onetwo\n"

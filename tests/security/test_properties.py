@@ -27,17 +27,19 @@ EACH = [pytest.param(id_, marks=pytest.mark.prop(id_)) for id_ in IDS]
 OPEN_TO_PLAIN = {"FS12"}
 
 
-@pytest.fixture(scope="module", params=["off", "allowlist"])
+@pytest.fixture(scope="module", params=["off", "allowlist", "second"])
 def tried(request: pytest.FixtureRequest, world: World, canaries: Canaries) -> Iterator[dict[str, Result]]:
-    """What each probe saw, in one session of this gateway."""
+    """What each probe saw, in one session of this gateway; or in a kernel that joined another there."""
     house = House(world.gateway, f"probed-{request.param}")
     folder = world.gateway.data_dir.parent
     hidden = [str(folder / "canary-open"), str(folder / "canary-closed"), str(world.gateway.data_dir / "run")]
     expected = expectations(canaries, hidden, [CANARY, str(world.gateway.data_dir)], [MEMORY_CANARY, TOKEN])
     expected["ports"].append(("127.0.0.1", int(world.gateway.url.rpartition(":")[2])))
     try:
-        session = house.session(network="off" if request.param == "off" else ALLOWLIST)
-        results = probes.parse(session.value(probes.source(expected)))
+        session = house.session(network=ALLOWLIST if request.param == "allowlist" else "off")
+        session.run("1")
+        kernel = "second" if request.param == "second" else None
+        results = probes.parse(session.value(probes.source(expected), kernel=kernel))
         assert [result.id for result in results] == IDS
         yield {result.id: result for result in results}
         house.delete_sessions()
