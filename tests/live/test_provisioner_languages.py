@@ -86,7 +86,8 @@ def test_a_restart_and_a_shutdown(notebook: Notebook, sample: Sample) -> None:
     notebook.value(sample.keep)
     notebook.manager.restart_kernel(now=False)
     notebook.client.wait_for_ready(timeout=TIMEOUT_S)
-    assert "42" not in notebook.run(sample.look) and "42" not in notebook.text
+    notebook.run(sample.look)
+    assert "42" not in notebook.text
     notebook.manager.shutdown_kernel(now=False)
     assert not notebook.manager.is_alive()
 
