@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,7 +103,7 @@ def _check_program(program: str, environment: Environment) -> None:
             raise Unusable(f"there is no program {program} in the environment or in /usr")
         return
     seen: tuple[str | Path, ...] = (*SYSTEM, environment.prefix, *interpreter_of(environment))
-    if not any(Path(program).is_relative_to(place) for place in seen):
+    if not any(Path(os.path.normpath(program)).is_relative_to(place) for place in seen):
         raise Unusable(f"sessions do not see {program}: it is neither in the environment nor in /usr")
     if not Path(program).exists():
         raise Unusable(f"there is no program {program}")

@@ -131,6 +131,12 @@ def test_it_asks_and_is_answered(odd: Session) -> None:
         assert stream.until("execution.completed").data["status"] == "completed"
 
 
+def test_what_it_may_read_is_given_beforehand(odd: Session) -> None:
+    """Line by line, and then the end of the file."""
+    assert odd.value("read", stdin="one\ntwo\n") == "<one><two>"
+    assert odd.value("read", stdin="") == ""
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
