@@ -74,6 +74,8 @@ class KernelspecKernel(HostedKernel):
             words = f"{self._program.name} was not ready within {limit:.0f} s"
             self._give_up(f"{words}: {said}" if said else words, FAILED)
         self._program.ready()
+        # Nothing else holds it back: by its socket what it says is lost, or fills our memory.
+        self.iopub_socket.holds = self._program.hold
         self._info = quirks.features(info)
         self._up.set()
 
@@ -134,14 +136,12 @@ class KernelspecKernel(HostedKernel):
         request = self._requests.whose(said)
         if request is None or self._program is None:
             return
-        self._program.hold(self.iopub_socket.behind)
         if said.kind == "stream":
             name = "stderr" if said.fields.get("name") == "stderr" else "stdout"
             if text := str(said.fields.get("text", "")):
                 self.iopub_socket.text(name, request.header, text)
         else:
             self._tell(request, said)
-        self._program.hold(False)
 
     def _tell(self, request: Request, said: Said) -> None:
         content: Any = said.content

@@ -72,7 +72,7 @@ class Program:
         self._signal(signal.SIGINT)
 
     def hold(self, whether: bool) -> None:
-        """Its socket holds it back by nothing: what it says is lost, or fills our memory."""
+        """Stopped, whatever it does, and until it may go on."""
         if whether != self._held:
             self._held = whether
             self._signal(signal.SIGSTOP if whether else signal.SIGCONT)

@@ -223,3 +223,34 @@ def test_a_jupyter_client_has_it_as_it_is(house: House, odd: Session) -> None:
         client.put(Message("shell", header, {}, {"comm_id": "c", "data": "twice"}, {}, [b"123", b"4"]))
         echoed = client.until(lambda each: each.type == "comm_msg" and each.of == "to-it")
         assert echoed.content["data"] == {"got": "twice", "bytes": [3, 1]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"isolation": "none"}, {"start": "exec"}], ids=["none", "exec"])
+def test_in_other_ways_of_running_a_gateway(tmp_path: Path, options: dict[str, str]) -> None:
+    declare(tmp_path / "data", "odd", interrupt_mode="message")
+    with Gateway(tmp_path / "data", pool_size=0, **options) as gateway:
+        gateway.remember_baseline()
+        with visiting(gateway, "way") as house:
+            session = house.session(language="odd")
+            with session.stream("loop") as stream:
+                stream.until_text("looping")
+                session.interrupt()
+                assert stream.until("execution.completed").data["status"] == "interrupted"
+            assert session.value("say on") == "on"
+            assert "ended with exit code 4: bye" in session.run("die 4 bye")["error"]["value"]
+            assert session.value("say again") == "again"
+
+
+@pytest.mark.slow
+def test_a_warm_one_becomes_the_session_s(tmp_path: Path) -> None:
+    """Its program is started again where the session has variables or a folder of its own."""
+    declare(tmp_path / "data", "odd", env={"ODD": "${OWN}"})
+    with Gateway(tmp_path / "data", pool_size=1) as gateway, gateway.client() as client:
+        first = Session(client, "first")
+        first.create(language="odd")
+        assert first.value("say warm") == "warm"
+        gateway.wait_ready()
+        second = Session(client, "second")
+        second.create(language="odd", env={"OWN": "the session's"}, cwd="deep/down")
+        assert second.value("run say(os.environ['ODD'] + ' ' + os.getcwd())") == "the session's /workspace/deep/down"
