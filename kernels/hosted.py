@@ -16,6 +16,7 @@ from typing import Any
 import zmq
 from ipykernel.kernelbase import Kernel
 
+from . import similar
 from .common import OnChassis, new_session
 
 MOST_HISTORY = 1000
@@ -80,6 +81,10 @@ class HostedKernel(OnChassis, Kernel):
         """What runs is to stop; `run_cell` then returns `interrupted`. Called by a signal handler, in the main thread:
         at any moment, so nothing here may wait."""
         raise NotImplementedError
+
+    def folder(self) -> str | None:
+        """Where the program is now, where that is known."""
+        return None
 
     # what it has
 
@@ -177,6 +182,11 @@ class HostedKernel(OnChassis, Kernel):
         if failure is None:
             return {"status": "ok", **count}
         content = failure.content()
+        if self.changes is None:
+            # A notebook has no place for it.
+            content.pop("frames", None)
+        else:
+            content |= similar.facts(failure.value, self.folder())
         self._say("error", content)
         return {"status": "error", **content, **count}
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from . import frames, plain
+
 Content = Mapping[str, Any]
 # What a value takes in memory beside its text: an object and a place in its container.
 VALUE_BYTES = 64
@@ -68,18 +70,34 @@ def _clear(content: Content) -> Happening:
 
 
 def error(content: Content) -> dict[str, Any]:
-    """`{name, value, traceback}` from an error message or an error reply, each with its middle left out if long."""
+    """`{name, value, traceback, frames, text}`, and `causes`, `similar`, `module` where there are any, from an error
+    message or an error reply; each with its middle left out if long."""
     lines = content.get("traceback")
-    return {
+    found: dict[str, Any] = {
         "name": _shortened(_text(content.get("ename")), LONGEST_NAME),
         "value": _shortened(_text(content.get("evalue")), LONGEST_VALUE),
         "traceback": _short_traceback(lines) if isinstance(lines, list) else [],
+        "frames": frames.frames(content.get("frames")),
     }
+    further = {name: read(content.get(name)) for name, read in FURTHER.items()}
+    found |= {name: value for name, value in further.items() if value}
+    return {**found, "text": plain.text(found)}
 
 
 def error_size(data: Mapping[str, Any]) -> int:
     """Bytes that an error takes, roughly."""
-    return sum(map(weight, (data["name"], data["value"], *data["traceback"]))) + VALUE_BYTES * len(data["traceback"])
+    texts = [data["name"], data["value"], *data["traceback"]]
+    texts += [data[name] for name in ("text", "hint") if name in data]
+    texts += [*frames.texts(data.get("frames", ())), *data.get("similar", ())]
+    texts += [text for text in data.get("module", {}).values() if isinstance(text, str)]
+    for cause in data.get("causes", ()):
+        texts += [cause["relation"], cause["name"], cause["value"], *frames.texts(cause["frames"])]
+    return sum(map(weight, texts)) + VALUE_BYTES * len(texts)
+
+
+FURTHER: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {"causes": frames.causes, "similar": frames.similar, "module": frames.module}
+)
 
 
 def _shortened(text: str, most: int) -> str:

@@ -336,8 +336,15 @@ def _sound(message: Message) -> dict[str, Any] | None:
     return parent or {}
 
 
+# What only we know of an error. Clients keep an error as an output, and a notebook with more in it is not valid.
+OURS = ("frames", "causes", "similar", "module")
+
+
 def _parts(message: Message) -> Parts:
     """As they came; but clients that hear of subshells would use them, and there are none here."""
+    if message.msg_type == "error" and any(name in message.content for name in OURS):
+        content = {name: value for name, value in message.content.items() if name not in OURS}
+        return [*message.raw[:3], orjson.dumps(content), *message.raw[4:]]
     if message.msg_type != "kernel_info_reply" or SUBSHELLS.encode() not in message.raw[3]:
         return message.raw
     content = message.content

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-# By faulthandler, and by kernels of ours whose language another program speaks.
-FATAL_LINE = re.compile(r"^Fatal (?:Python )?error: (.+)$", re.MULTILINE)
+# What Python writes, and what our kernels do for the programs that they drive.
+FATAL_LINE = re.compile(r"^Fatal (?:Python )?error: (.{1,500})", re.MULTILINE)
+HEAP = re.compile(r"heap out of memory", re.IGNORECASE)
 # The innermost line of a cell, as faulthandler tells it.
 CURRENT = "Current thread"
 CELL_LINE = re.compile(r'^  File "[^"\n]*/ipykernel_[^"\n]*", line (\d{1,9}) in ([\w<>]{1,100})$', re.MULTILINE)
@@ -31,20 +34,46 @@ class Exit:
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS})
 LESS_MEMORY = "Work on less data at once, or give the session more memory."
 OUT_OF_MEMORY = "The session ran out of memory, so its kernel was ended."
+HEAP_FULL = "It used up the memory that its engine gives to objects, which may be less than the session's limit."
 LOST = "Its variables are gone; the next execution starts a fresh kernel."
-
 
 HOST_GONE = Exit("host_gone", "The machine was restarted, and the kernel ended with it.", LOST)
 GATEWAY_GONE = Exit("gateway_gone", "The gateway ended without a word, and the kernel did not outlive it.", LOST)
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How programs of a language end: by `leaving`, `{code}` in it, and by a crash, for which `native` is to blame."""
+
+    leaving: str
+    native: str
+
+
+MANNERS: Mapping[str, Manner] = MappingProxyType(
+    {
+        "python": Manner("The code, or a library, called os._exit({code}).", "an extension module"),
+        "javascript": Manner("The code, or a library, called process.exit({code}).", "a native addon"),
+        "bash": Manner("The code ended its shell with exit status {code}.", "a loadable builtin"),
+    }
+)
+OTHER = Manner("The code, or a library, ended the process with status {code}.", "a library with native code")
+ALIASES: Mapping[str, str] = MappingProxyType({"typescript": "javascript"})
+
+
 def explain(
-    event: dict[str, Any], wanted: str | None, crash_log: str, oom_kills: int, by_session: bool = False
+    event: dict[str, Any],
+    wanted: str | None,
+    crash_log: str,
+    oom_kills: int,
+    by_session: bool = False,
+    language: str = "python",
 ) -> Exit:
     """`event`: the fork server's `exit`; `wanted`: why we ended it ourselves, if we did; `crash_log`: the last
     that the process wrote to its crash log; `oom_kills`: processes killed for memory since it was started, those of
-    its session alone if `by_session`, else of the whole machine. Says only what is known.
+    its session alone if `by_session`, else of the whole machine; `language`: that the kernel speaks. Says only what is
+    known.
     """
+    manner = MANNERS.get(ALIASES.get(language, language), OTHER)
     code, number = event.get("code"), event.get("signal")
     if wanted == "disconnected" and oom_kills and by_session:
         # What was killed for memory need not be the process whose end is told, and the news may take its time.
@@ -56,19 +85,17 @@ def explain(
     if number == signal.SIGKILL:
         return _killed(oom_kills, by_session, number)
     if number in CRASHES:
-        return _crashed(number, crash_log)
-    said = FATAL_LINE.search(crash_log)
-    detail = f": {said.group(1).strip()}" if said else ""
+        return _crashed(number, crash_log, manner)
+    said = _fatal(crash_log)
     if number is not None:
-        return Exit("killed", f"The kernel was ended by {_signal_name(number)}{detail}.", LOST, None, number)
+        return Exit("killed", f"The kernel was ended by {_signal_name(number)}{said}.", LOST, None, number)
     if code is None:
         return Exit("unknown", "The kernel ended, and nothing says why.", LOST)
-    if said:
-        return Exit("exited", f"The kernel ended{detail}.", LOST, code)
-    if code == 0:
+    if code == 0 and not said:
         return Exit("exited", "The code ended its own kernel (exit code 0).", LOST, code)
-    hint = f"The code, or a library, called os._exit({code}). {LOST}"
-    return Exit("exited", f"The kernel's process exited with code {code}.", hint, code)
+    hint = f"{HEAP_FULL} {LESS_MEMORY}" if HEAP.search(said) else manner.leaving.format(code=code)
+    reason = f"The kernel's process exited with code {code}{said}."
+    return Exit("exited", reason, f"{hint} {LOST}", code)
 
 
 def with_memory(exit_: Exit, peak: int, limit: int) -> Exit:
@@ -110,12 +137,18 @@ def _killed(oom_kills: int, by_session: bool, number: int) -> Exit:
     )
 
 
-def _crashed(number: int, crash_log: str) -> Exit:
-    name = _signal_name(number)
+def _crashed(number: int, crash_log: str, manner: Manner) -> Exit:
+    said = _fatal(crash_log)
+    reason = f"The kernel crashed ({_signal_name(number)}{said}){_place(crash_log)}."
+    why = f"Native code crashed the interpreter, most often {manner.native}."
+    hint = f"{HEAP_FULL} {LESS_MEMORY}" if HEAP.search(said) else why
+    return Exit("crashed", reason, f"{hint} {LOST}", None, number)
+
+
+def _fatal(crash_log: str) -> str:
+    """What the program said last, as the end of a sentence."""
     said = FATAL_LINE.search(crash_log)
-    detail = f": {said.group(1).strip()}" if said else ""
-    hint = f"Native code crashed the interpreter, most often an extension module. {LOST}"
-    return Exit("crashed", f"The kernel crashed ({name}{detail}){_place(crash_log)}.", hint, None, number)
+    return f": {said.group(1).strip().rstrip('.')}" if said else ""
 
 
 def _place(crash_log: str) -> str:

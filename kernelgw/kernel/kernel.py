@@ -38,6 +38,7 @@ class Kernel:
         self.server = box.server
         self.workspace = workspace
         self.sandboxed = box.sandboxed
+        self.language = "python"
         # Signals do not get to it, nor do descriptors: it is interrupted by a message, and connects to us.
         self.closed_in = closed_in
         self.client = KernelClient()
@@ -227,7 +228,7 @@ class Kernel:
         await self._drained()
         self._hear_crash_log()
         crash_log = self._crash_log.decode(errors="replace")
-        self.exit = exits.explain(event, self._wanted, crash_log, *self._memory_kills())
+        self.exit = exits.explain(event, self._wanted, crash_log, *self._memory_kills(), self.language)
         group = self.box.group
         if self.exit.cause == "out_of_memory" and group is not None and group.counts_memory:
             self.exit = exits.with_memory(self.exit, *group.memory()[1:], group.memory_limit())

@@ -16,7 +16,7 @@ from ..kernel.wire import Message
 from . import files, notes
 from .artifacts import Artifacts
 from .execution import Execution, Status
-from .hints import ended_for_memory
+from .hints import ended_for_memory, went_on
 from .recorder import Recorder
 
 if TYPE_CHECKING:
@@ -176,5 +176,8 @@ class Dialogue:
         failed = reply.get("status") != "ok"
         if failed:
             execution.error = translate.error(reply)
-            self._recorder.advise(execution.error)
-        self._finish(execution, execution.outcome(failed))
+            self._recorder.advise(execution.error, execution)
+        outcome = execution.outcome(failed)
+        if outcome is Status.TIMED_OUT and execution.error is None:
+            execution.error = went_on(execution)
+        self._finish(execution, outcome)

@@ -1,12 +1,20 @@
-"""What to do about an exception that comes from the session's own walls rather than from the code. A pure table."""
+"""What to do about an error: one hint where there is a real one. A pure table of what the session's own walls cause;
+what is not there has a module of its own."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
 
 from ..events.translate import Happening
+from ..kernel.exits import LOST
 from ..sandbox.policy import HOME, WORKSPACE
+from . import missing
+from .execution import INTERRUPT_NAMES, Execution, Status
+from .missing import NO_NETWORK
 
 # Name and value are the code's own, of any length; what a limit caused is said at the beginning or at the end.
 LONGEST_NAME = 200
@@ -20,6 +28,9 @@ class _Hint:
     text: str
     online: bool | None = None
 
+    def fits(self, value: str) -> bool:
+        return all(pattern.search(value) for pattern in self.values)
+
 
 def _hint(names: str, value: str | tuple[str, ...], text: str, online: bool | None = None) -> _Hint:
     """`value`: what it has to contain, each of several. `online`: only in sessions that have a network, or only in
@@ -28,12 +39,12 @@ def _hint(names: str, value: str | tuple[str, ...], text: str, online: bool | No
     return _Hint(re.compile(names), tuple(re.compile(each, re.IGNORECASE) for each in values), text, online)
 
 
-_NO_NETWORK = (
-    "This session has no network. What a session may reach is said when it is created: end it, then create it with "
-    '"network": "packages" for pip and npm, or {"allow": ["example.org"]}.'
-)
-_UNREACHABLE = (
-    r"name resolution|name or service|unreachable|failed to resolve|connection refused|urlopen error|max retries"
+_UNREACHABLE = r"name resolution|name or service|unreachable|failed to resolve"
+# As Node and curl call it, in whatever error.
+_UNREACHABLE_SURELY = r"\b(EAI_AGAIN|ENOTFOUND|ENETUNREACH)\b|could not resolve host"
+_NOBODY = (
+    "Nothing listens at this address. In a session without a network only its own programs can be reached, "
+    "while they run."
 )
 _DIRECT = r"name resolution|name or service|network is unreachable"
 _BY_PROXY = (
@@ -41,6 +52,11 @@ _BY_PROXY = (
     "names are not resolved and addresses not reached without it."
 )
 _FETCHERS = (r"\b(pip3?|uv|npm|npx|yarn|pnpm|curl|wget|git)\b", r"returned non-zero exit status")
+# As a shell's kernel names a command that failed: those that surely wanted the network.
+_FETCHING = (
+    r" from `(?:(?:python3? -m )?pip3? install|uv (?:add|pip install)|(?:npm|pnpm|yarn) (?:install|i|add|ci)|npx"
+    r"|git (?:clone|fetch|pull|push))\b|exit code 6 from `curl\b|exit code 4 from `wget\b"
+)
 _CONNECTING = r"(?=\w*Connect)\w+"
 _NOT_ALLOWED = 'The session may not reach this host: name it in "network": {"allow": [...]} when creating the session.'
 _PRIVATE = "The host leads to an address of a private network: only the operator can allow that, by --network-private."
@@ -56,8 +72,12 @@ _MEMORY = "The session's memory is used up: work on less data at once, or create
 _STDIN = 'Nobody is asked: run the cell with "stdin": true, and answer by POST …/input.'
 _KILLED = "A process of the session was killed, most often because its memory was used up: work on less data at once."
 _HINTS = (
-    _hint(rf"gaierror|URLError|{_CONNECTING}|HTTPError|OSError|SSLError|\w*Timeout", _UNREACHABLE, _NO_NETWORK, False),
-    _hint("CalledProcessError", _FETCHERS, _NO_NETWORK, False),
+    _hint(rf"gaierror|URLError|{_CONNECTING}|HTTPError|OSError|SSLError|\w*Timeout", _UNREACHABLE, NO_NETWORK, False),
+    _hint(r"\w+", _UNREACHABLE_SURELY, NO_NETWORK, False),
+    _hint(rf"URLError|{_CONNECTING}|OSError", "connection refused", _NOBODY, False),
+    _hint(r"\w*Error", r"\bECONNREFUSED\b", _NOBODY, False),
+    _hint("CalledProcessError", _FETCHERS, NO_NETWORK, False),
+    _hint("ExitCode", _FETCHING, NO_NETWORK, False),
     _hint(r"\w*Error", r"may not be reached: ", _PRIVATE),
     _hint(r"\w*Error", r"tunnel connection failed: 403|not among the hosts that this session may reach", _NOT_ALLOWED),
     _hint(rf"gaierror|URLError|{_CONNECTING}|OSError", _DIRECT, _BY_PROXY, True),
@@ -70,22 +90,59 @@ _HINTS = (
     _hint("RuntimeError|BlockingIOError", "can't start new thread|resource temporarily unavailable", _PROCESSES),
     _hint(r"\w*MemoryError", "", _MEMORY),
     _hint("OSError", "cannot allocate memory", _MEMORY),
+    _hint("RangeError", "array buffer allocation failed", _MEMORY),
     _hint(r"CalledProcessError|BrokenProcessPool|\w*WorkerError", "SIGKILL|terminated abruptly", _KILLED),
 )
 
 
-def hint(name: str, value: str, online: bool) -> str | None:
-    """`name`, `value` of an exception; `online`: whether the session has any network."""
-    if len(name) > LONGEST_NAME:
+# As Node writes it; its `fetch` says no more by itself.
+_CAUSE = re.compile(r"\[cause\]: (\w{1,50}): (.{1,300})")
+
+
+def hint(error: Mapping[str, Any], network: Any, language: str) -> str | None:
+    """`error`: as `translate.error` gives it; `network`: as the session was created with, "open" where it has no walls;
+    `language`: of the cell."""
+    if len(error["name"]) > LONGEST_NAME:
         return None
-    if len(value) > 2 * LOOKED_AT:
-        value = f"{value[:LOOKED_AT]}\n{value[-LOOKED_AT:]}"
-    for each in _HINTS:
-        if each.online is not None and each.online != online:
-            continue
-        if each.names.fullmatch(name) and all(pattern.search(value) for pattern in each.values):
-            return each.text
+    error = {**error, "value": _ends(error["value"])}
+    return missing.of(error, network, language) or _of_walls(error, network)
+
+
+def _of_walls(error: Mapping[str, Any], network: Any) -> str | None:
+    # What it was raised from may say more than itself.
+    causes = takewhile(lambda cause: cause["relation"] == "cause", error.get("causes", ()))
+    known = [(each["name"], _ends(each["value"])) for each in causes]
+    if error["value"] == "fetch failed":
+        known += _CAUSE.findall("\n".join(error.get("traceback", ()))[-LOOKED_AT:])
+    for name, value in (error["name"], error["value"]), *known:
+        for each in _HINTS:
+            if each.online is not None and (network == "open" or each.online != (network != "off")):
+                continue
+            if each.names.fullmatch(name) and each.fits(value):
+                return each.text
     return None
+
+
+def _ends(value: str) -> str:
+    return value if len(value) <= 2 * LOOKED_AT else f"{value[:LOOKED_AT]}\n{value[-LOOKED_AT:]}"
+
+
+def stopped(execution: Execution, name: str = "", lost: bool = False) -> str | None:
+    """Of one that was stopped, if that is what its error, of this name, is of. `lost`: its kernel, and with it the
+    variables."""
+    state = LOST if lost else "The session's variables are as it left them."
+    if execution.stopping is Status.TIMED_OUT:
+        after = f" of {execution.timeout_s:g} s" if execution.timeout_s else ""
+        return f"It was stopped at its deadline{after}. {state} A higher timeout_s gives it more time."
+    if execution.stopping is Status.INTERRUPTED and name in INTERRUPT_NAMES:
+        return f"It was interrupted on request. {state}"
+    return None
+
+
+def went_on(execution: Execution) -> dict[str, Any]:
+    """The error of one that was stopped at its deadline, and took no notice of it but ended."""
+    said = "It took no notice of its interrupt at the deadline, and ended after that."
+    return {"name": "TimedOut", "value": said, "traceback": [], "hint": stopped(execution)}
 
 
 def ended_for_memory(count: int) -> Happening:

@@ -19,6 +19,7 @@ from .debugging import Debugging
 from .dialogue import Dialogue
 from .ending import Ending
 from .execution import Execution, Status
+from .hints import stopped
 from .inbox import Inbox
 from .lifecycle import WITHOUT_KERNEL, State, move
 from .queue import Queue
@@ -258,6 +259,7 @@ class Lane:
 
     def _listen_to(self, kernel: Kernel) -> None:
         self.dialogue.kernel = kernel
+        kernel.language = self.language.name
         kernel.client.listener, self._inbox.client = self._inbox, kernel.client
         self._let_watch(kernel)
         self.log.written[self.key] = kernel.client.confirm
@@ -278,7 +280,8 @@ class Lane:
         execution = self.current
         if execution is not None and execution.ended is None:
             status = execution.stopping if exit_.cause == "deadline" else None
-            execution.lost("KernelDied", exit_.reason, exit_.hint)
+            advice = stopped(execution, lost=True) if status is not None else None
+            execution.lost("KernelDied", exit_.reason, advice or exit_.hint)
             self._ending.begin(execution, status or Status.KILLED, kernel)
         # What was waiting had counted on variables that are gone; what came later had not, nor what came after
         # a planned end.

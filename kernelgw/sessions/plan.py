@@ -18,6 +18,7 @@ class Plan:
     environment: str
     terms: Terms = field(default_factory=lambda: Terms(Limits()))
     network: Any = "off"
+    walls: bool = True
     variables: dict[str, str] = field(default_factory=dict)
     cwd: str = ""
     idle_timeout_s: float = 0.0
@@ -33,6 +34,11 @@ class Plan:
     max_kernels: int = 8
     # What was asked for, as it was asked for.
     wishes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def reach(self) -> Any:
+        """Its network, or "open": without walls a session has the machine's own."""
+        return self.network if self.walls else "open"
 
     def allowed(self) -> dict[str, Any]:
         """What the session may use, as its caller sees it."""

@@ -11,8 +11,10 @@ from ..events.log import EventLog
 from ..events.outputs import Item, update
 from ..events.translate import Happening, translate
 from ..kernel.wire import Message, TooComplex, Undecodable
+from . import hints
 from .execution import Execution
 
+Error = dict[str, Any]
 MOST_DISPLAY_IDS = 10_000
 # A longer one is shown, but no update finds it.
 LONGEST_DISPLAY_ID = 256
@@ -25,7 +27,9 @@ SHOWN = frozenset({"stream", "display_data", "update_display_data", "execute_res
 class Recorder:
     """One session's. A display id reaches displays of earlier executions too, until the kernel ends."""
 
-    def __init__(self, log: EventLog, hint: Callable[[str, str], str | None] = lambda _name, _value: None) -> None:
+    def __init__(
+        self, log: EventLog, hint: Callable[[Error, str], str | None] = lambda _error, _language: None
+    ) -> None:
         self._log = log
         self._hint = hint
         # Weakly: an output that its execution no longer keeps must not be kept here.
@@ -46,7 +50,7 @@ class Recorder:
 
     def output(self, execution: Execution | None, happening: Happening) -> None:
         if happening.type == "output.error":
-            self.advise(happening.data)
+            self.advise(happening.data, execution)
         if execution is not None and not execution.finished:
             event = self._log.append(happening.type, happening.data, execution.id, happening.size)
         else:
@@ -68,9 +72,10 @@ class Recorder:
             if item is not None and 0 < len(display_id) <= LONGEST_DISPLAY_ID:
                 self._remember(display_id, item)
 
-    def advise(self, error: dict[str, Any]) -> None:
-        """Adds what to do about an error, when the session's own walls are the reason."""
-        if advice := self._hint(str(error.get("name", "")), str(error.get("value", ""))):
+    def advise(self, error: Error, execution: Execution | None) -> None:
+        """Adds what to do about an error, where something can be said of it."""
+        advice = hints.stopped(execution, error["name"]) if execution is not None else None
+        if advice := advice or self._hint(error, execution.language if execution is not None else ""):
             error["hint"] = advice
 
     def forget_displays(self) -> None:

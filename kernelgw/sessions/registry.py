@@ -205,6 +205,7 @@ class Registry:
             environment=environment,
             terms=agree(settings, limits, network, self.launcher.fences.cgroups.controllers),
             network=network,
+            walls=self.launcher.fences.sandboxed,
             variables=dict(wishes.get("env") or {}),
             cwd=wishes.get("cwd") or "",
             idle_timeout_s=settings.idle_timeout_s if idle is None else float(idle),

@@ -136,8 +136,8 @@ class Session:
         """What writes down what the kernel says that the journal knows by that key."""
         found = self._recorders.get(key)
         if found is None:
-            online = self.plan.network != "off"
-            found = self._recorders[key] = Recorder(self.log, lambda name, value: hint(name, value, online))
+            reach = self.plan.reach
+            found = self._recorders[key] = Recorder(self.log, lambda error, language: hint(error, reach, language))
         return found
 
     async def close(self, lane: Lane) -> None:

@@ -101,7 +101,7 @@ class KernelspecKernel(HostedKernel):
             return
         program.drain()
         interrupted = self._request is not None and self._request.interrupted
-        self._give_up(quirks.reason(program.name, code, program.last_lines, program.begun, interrupted), code)
+        self._give_up(quirks.reason(program.name, program.last_lines, program.begun, interrupted), code)
 
     def _give_up(self, why: str, code: int) -> NoReturn:
         assert self.chassis is not None

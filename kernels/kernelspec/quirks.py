@@ -53,10 +53,9 @@ def features(info: JSON) -> JSON:
     return kept
 
 
-def reason(program: str, code: int, lines: list[str], began: bool, interrupted: bool) -> str:
-    """Why a program is no more, in one line. `code`: as of subprocess. `lines`: the last of its stderr."""
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+def reason(program: str, lines: list[str], began: bool, interrupted: bool) -> str:
+    """Why a program is no more, in one line, beside its exit code. `lines`: the last of its stderr."""
     when = "" if began else " before it was ready"
     why = " when it was interrupted" if interrupted else ""
     said = " | ".join(ANSI.sub("", line).strip() for line in lines)
-    return f"{program} {how}{when}{why}" + (f": {said}" if said else "")
+    return f"{program} ended{when}{why}" + (f": {said}" if said else "")

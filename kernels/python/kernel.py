@@ -42,6 +42,10 @@ class PythonKernel(OnChassis, IPythonKernel):
     def begins(self) -> None:
         self.interrupts.expect()
 
+    async def claim(self, variables: dict[str, str], cwd: str | None) -> None:
+        await super().claim(variables, cwd)
+        self.shell.workspace = os.getcwd()
+
     def do_history(
         self,
         hist_access_type: str,
@@ -87,6 +91,9 @@ class PythonKernel(OnChassis, IPythonKernel):
         if self.chassis is not None and not self.chassis.is_kernel():
             # A process that the cell forked and that came out of it: there is one kernel, and this is not it.
             self.chassis.leave(0 if reply["status"] == "ok" else 1)
+        if reply["status"] == "error" and (failure := self.shell.failure) is not None:
+            self.shell.failure = None
+            return {**reply, **failure}
         return reply
 
 
@@ -164,6 +171,7 @@ def run(boot: dict[str, Any], fds: list[Any]) -> NoReturn:
     _own_environment(boot)
     _own_randomness()
     kernel = PythonKernel.instance()
+    kernel.shell.workspace = os.getcwd()
     os.makedirs(kernel.profile_dir.location, mode=0o700, exist_ok=True)
     atexit._clear()
     become(kernel, boot, fds)

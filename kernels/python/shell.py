@@ -13,14 +13,25 @@ from ipykernel import eventloops
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.error import UsageError
 
+from . import facts, frames
 from .debugging import is_debugger
 
 CHILD_GRACE_S = 2.0
 # Each frame costs some milliseconds to describe, and a recursion error has a thousand.
 MOST_FRAMES = 60
+# Of a text in a traceback; of all of them together.
+LONGEST_LINE, LONGEST_TRACEBACK = 64 << 10, 1 << 20
 
 
 class Shell(ZMQInteractiveShell):
+    # The error that was told last in this cell, and of what; the second is for the reply.
+    _told: tuple[BaseException, dict[str, Any]] | None = None
+    failure: dict[str, Any] | None = None
+    # What an exception says, asked once: its class may take its time.
+    _said: tuple[BaseException, str, bool] | None = None
+    # The kernel's folder.
+    workspace = ""
+
     def init_history(self) -> None:
         super().init_history()
         self.history_manager.outputs = _Forgotten()
@@ -50,26 +61,106 @@ class Shell(ZMQInteractiveShell):
 
     system = system_piped
 
+    async def run_cell_async(self, *args: Any, **kwargs: Any) -> Any:
+        self._begin()
+        result = await super().run_cell_async(*args, **kwargs)
+        error = result.error_in_exec if result.error_before_exec is None else result.error_before_exec
+        told = self._told
+        if told is not None and (error is None or error is told[0]):
+            self.failure = told[1]
+        if error is not None and not self._text_of(error)[1]:
+            # ipykernel makes the reply of its text, which cannot be had.
+            result.error_before_exec = Untold(frames.name_of(error))
+        self._told = self._said = None
+        return result
+
+    def _begin(self) -> None:
+        self._told = self._said = self.failure = None
+        self._last_traceback: list[str] | None = None
+
+    def _text_of(self, value: BaseException) -> tuple[str, bool]:
+        if self._said is None or self._said[0] is not value:
+            self._said = (value, *frames.text_of(value))
+        return self._said[1:]
+
+    def _format_exception_for_storage(self, exception: BaseException, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What was told, rather than the same once more."""
+        content = {"ename": frames.name_of(exception), "evalue": self._text_of(exception)[0], "traceback": []}
+        if self._told is not None and self._told[0] is exception:
+            content = self._told[1]
+        return {name: content[name] for name in ("ename", "evalue", "traceback")}
+
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
-        """Exception groups too become an error output; IPython prints them to stderr."""
+        """Exception groups too become an error output, which IPython prints to stderr, and what it cannot show."""
         try:
             kind, value, tb = self._get_exc_info(exc_tuple)
         except ValueError:
-            kind, value, tb = None, None, None
-        if kind is not None and _has_group(value):
-            lines = "".join(traceback.format_exception(kind, value, _from_cell(tb))).splitlines()
-            self._showtraceback(kind, value, lines)
+            super().showtraceback(exc_tuple, *args, **kwargs)
             return
-        if kind is not None and tb is not None:
-            exc_tuple = (kind, value, _shortened(_unhandled(tb)))
-        super().showtraceback(exc_tuple, *args, **kwargs)
+        before = self._told
+        lines: list[str] | None = None
+        try:
+            if not self._text_of(value)[1]:
+                lines = self._plainly(value)
+            elif _has_group(value):
+                lines = "".join(traceback.format_exception(kind, value, _from_cell(tb))).splitlines()
+            else:
+                shown = (kind, value, tb if tb is None else _shortened(_unhandled(tb)))
+                super().showtraceback(shown, *args, **kwargs)
+        except BaseException:
+            # An interrupt too: the cell is over.
+            lines = self._plainly(value)
+        if lines is None and self._told is before and kind is not UsageError:
+            lines = self._plainly(value)
+        if lines is not None:
+            self._showtraceback(kind, value, lines)
+
+    def _plainly(self, value: BaseException) -> list[str]:
+        """Where IPython could not do it, since it would ask the exception's class."""
+        lines = ["Traceback (most recent call last):"]
+        with contextlib.suppress(Exception):
+            for each in self._describer().describe(value)["frames"]:
+                lines.append(f"  {each['file']}, line {each['line']}, in {each['function']}")
+                lines += [f"    {text.strip()}" for number, text in each["source"] if number == each["line"]]
+        return [*lines, f"{frames.name_of(value)}: {self._text_of(value)[0]}"]
+
+    def _describer(self) -> frames.Describer:
+        return frames.Describer(self.compile._filename_map.get, self.workspace)
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
-        if self.kernel.chassis is None or self.kernel.chassis.is_kernel():
-            super()._showtraceback(etype, evalue, stb)
-        else:
+        lines = _fitting(stb)
+        if self.kernel.chassis is not None and not self.kernel.chassis.is_kernel():
             # A forked process has no socket, but the kernel reads what it writes.
-            sys.stderr.write("\n".join(stb) + "\n")
+            sys.stderr.write("\n".join(lines) + "\n")
+            return
+        content = {"ename": frames.name_of(evalue), "evalue": self._text_of(evalue)[0], "traceback": lines}
+        content |= self._described(evalue)
+        for stream in (sys.stdout, sys.stderr):
+            # They may be the user's own by now.
+            with contextlib.suppress(Exception):
+                stream.flush()
+        self._told, self._last_traceback = (evalue, content), lines
+        hook = self.displayhook
+        if getattr(hook, "msg", None) is not None:
+            # Of an output that is being made: the cell has failed.
+            self._last_traceback_during_displayhook = True
+        topic = hook.topic.replace(b"execute_result", b"error") if hook.topic else None
+        hook.session.send(hook.pub_socket, "error", content, hook.parent_header, ident=topic)
+
+    def _described(self, value: BaseException) -> dict[str, Any]:
+        """For a gateway; a notebook has no place for it."""
+        if self.kernel.changes is None:
+            return {}
+        found: dict[str, Any] = {}
+        with contextlib.suppress(Exception):
+            found |= self._describer().describe(value)
+        with contextlib.suppress(Exception):
+            found |= facts.of(value, self.workspace)
+        return found
+
+
+class Untold(Exception):
+    """Stands for an exception whose text cannot be had."""
 
 
 class _Forgotten(dict[int, list[Any]]):
@@ -93,6 +184,18 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
             process.kill()
             process.wait()
         raise
+
+
+def _fitting(lines: Any) -> list[str]:
+    """Each cut where it is too long, and those that are too many left out."""
+    found, room = [], LONGEST_TRACEBACK
+    for line in lines if isinstance(lines, list) else str(lines).splitlines():
+        text = str(line)
+        found.append(text if len(text) <= LONGEST_LINE else text[:LONGEST_LINE] + " […]")
+        room -= len(found[-1])
+        if room < 0:
+            return [*found, "[…]"]
+    return found
 
 
 def _has_group(value: BaseException | None) -> bool:

@@ -140,8 +140,8 @@ def test_what_it_may_read_is_given_beforehand(odd: Session) -> None:
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("die 3 the last\nof my words", "ended with exit code 3: the last | of my words"),
-        ("die 0 enough", "ended with exit code 0: enough"),
+        ("die 3 the last\nof my words", "exited with code 3: python ended: the last | of my words"),
+        ("die 0 enough", "exited with code 0: python ended: enough"),
         (f"kill {signal.SIGSEGV.value}", "SIGSEGV"),
         (f"kill {signal.SIGTERM.value}", "SIGTERM"),
     ],
@@ -158,7 +158,9 @@ def test_its_death_is_told_with_its_last_words(odd: Session, code: str, reason: 
 def test_what_does_not_start_says_why(house: House) -> None:
     execution = house.session().run("say x", language="failing")
     assert (execution["status"], execution["error"]["name"]) == ("killed", "KernelDied")
-    assert "ended with exit code 1 before it was ready: I was not installed whole" in execution["error"]["value"]
+    assert (
+        "exited with code 1: python ended before it was ready: I was not installed whole" in execution["error"]["value"]
+    )
     execution = house.session().run("say x", language="never")
     assert "was not ready within 1 s: still thinking" in execution["error"]["value"]
     assert house.session().value("say it takes its time", language="slow") == "it takes its time"
@@ -238,7 +240,7 @@ def test_in_other_ways_of_running_a_gateway(tmp_path: Path, options: dict[str, s
                 session.interrupt()
                 assert stream.until("execution.completed").data["status"] == "interrupted"
             assert session.value("say on") == "on"
-            assert "ended with exit code 4: bye" in session.run("die 4 bye")["error"]["value"]
+            assert "exited with code 4: python ended: bye" in session.run("die 4 bye")["error"]["value"]
             assert session.value("say again") == "again"
 
 

@@ -134,7 +134,7 @@ def test_a_large_output_is_whole(house: House) -> None:
 def test_its_death_is_told(house: House, language: str, code: str) -> None:
     execution = house.session().run(code, language=language)
     assert (execution["status"], execution["error"]["name"]) == ("killed", "KernelDied")
-    assert "ended with exit code 3" in execution["error"]["value"]
+    assert "exited with code 3" in execution["error"]["value"]
 
 
 def test_they_are_closed_in(house: House, gateway: Gateway) -> None:

@@ -63,6 +63,9 @@ def test_what_a_notebook_does(notebook: Notebook) -> None:
     assert ("stderr", "err\n") in streams
     reply = notebook.run("1 / 0", stop_on_error=False)
     assert (reply["status"], reply["ename"]) == ("error", "ZeroDivisionError")
+    (error,) = (each["content"] for each in notebook.outputs if each["msg_type"] == "error")
+    # A client may keep it as an output, and a notebook has no place for more.
+    assert error.keys() == {"ename", "evalue", "traceback"}
     assert notebook.value("print(input('? '))", stdin_hook=lambda _: notebook.client.input("answered")) == "answered\n"
     notebook.value("from matplotlib import pyplot; pyplot.plot([1, 2]); pyplot.show()")
     assert any("image/png" in each["content"].get("data", {}) for each in notebook.outputs)

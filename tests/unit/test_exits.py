@@ -154,6 +154,48 @@ def test_when_nothing_is_known_no_exit_code_is_claimed() -> None:
     assert "os._exit" not in found.hint
 
 
+@pytest.mark.parametrize(
+    ("language", "leaving", "native"),
+    [
+        ("python", "os._exit(3)", "an extension module"),
+        ("javascript", "process.exit(3)", "a native addon"),
+        ("typescript", "process.exit(3)", "a native addon"),
+        ("bash", "exit status 3", "a loadable builtin"),
+        ("r", "status 3", "a library with native code"),
+    ],
+)
+def test_an_end_is_told_in_the_words_of_its_language(language: str, leaving: str, native: str) -> None:
+    left = explain({"code": 3, "signal": None}, None, "", 0, language=language)
+    assert leaving in left.hint
+    crashed = explain({"code": None, "signal": int(signal.SIGSEGV)}, None, "", 0, language=language)
+    assert native in crashed.hint
+    assert ("os._exit" in left.hint) == (language == "python")
+
+
+@pytest.mark.parametrize("line", ["Fatal error: the worker was lost.", "Fatal Python error: the worker was lost"])
+def test_what_a_program_said_last_is_part_of_the_reason(line: str) -> None:
+    log = f"noise\n{line}\nmore"
+    assert told({"code": 7, "signal": None}, crash_log=log).reason == (
+        "The kernel's process exited with code 7: the worker was lost."
+    )
+    found = told({"code": None, "signal": int(signal.SIGABRT)}, crash_log=log)
+    assert found.reason == "The kernel crashed (SIGABRT: the worker was lost)."
+
+
+@pytest.mark.parametrize("event", [{"code": None, "signal": int(signal.SIGABRT)}, {"code": 134, "signal": None}])
+def test_a_full_heap_is_not_blamed_on_native_code(event: dict[str, Any]) -> None:
+    found = explain(event, None, "Fatal error: JavaScript heap out of memory\n", 0, language="javascript")
+    assert "JavaScript heap out of memory" in found.reason
+    assert "less data" in found.hint
+    assert "addon" not in found.hint
+    assert "process.exit" not in found.hint
+
+
+def test_what_a_program_said_last_is_bounded() -> None:
+    found = told({"code": 7, "signal": None}, crash_log="Fatal error: " + "x" * 100_000)
+    assert len(found.reason) < 1000
+
+
 @pytest.mark.parametrize("event", [KILLED, {"code": 0}, {"code": 3}, {"signal": 11}, {"server_lost": True}, {}])
 @pytest.mark.parametrize("wanted", [None, "deadline"])
 def test_every_end_says_that_the_variables_are_gone(event: dict[str, Any], wanted: str | None) -> None:

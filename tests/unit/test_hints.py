@@ -9,7 +9,15 @@ import subprocess
 
 import pytest
 
-from kernelgw.sessions.hints import LONGEST_NAME, LOOKED_AT, hint
+from kernelgw.events.outputs import Outputs
+from kernelgw.sessions import hints
+from kernelgw.sessions.execution import Execution, Status
+from kernelgw.sessions.hints import LONGEST_NAME, LOOKED_AT
+from kernelgw.sessions.missing import NO_NETWORK
+
+
+def hint(name: str, value: str, online: bool) -> str | None:
+    return hints.hint({"name": name, "value": value}, "packages" if online else "off", "python")
 
 
 def told(error: BaseException) -> str | None:
@@ -41,6 +49,7 @@ def test_errors_of_the_system_that_limits_cause(code: int, words: str) -> None:
         ("MemoryError", "", "memory is used up"),
         ("_ArrayMemoryError", "Unable to allocate 8.00 GiB for an array", "memory is used up"),
         ("RuntimeError", "can't start new thread", "processes and threads"),
+        ("RangeError", "Array buffer allocation failed", "memory is used up"),
         ("BrokenProcessPool", "A process in the process pool was terminated abruptly", "was killed"),
         ("TerminatedWorkerError", "The exit codes of the workers are {SIGKILL(-9)}", "was killed"),
     ],
@@ -82,6 +91,79 @@ def test_no_network_is_told_only_where_there_is_none() -> None:
     assert "proxy" in online
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Error", "getaddrinfo EAI_AGAIN example.org"),
+        ("Error", "getaddrinfo ENOTFOUND example.org"),
+        ("Error", "connect ENETUNREACH 1.1.1.1:443 - Local (0.0.0.0:0)"),
+        ("ExitCode", "6: curl: (6) Could not resolve host: example.org"),
+        ("ExitCode", "exit code 6 from `curl -sS https://example.org`"),
+        ("ExitCode", "exit code 1 from `pip install iniconfig`"),
+        ("ExitCode", "exit code 128 from `git clone https://example.org/x`"),
+    ],
+)
+def test_other_languages_words_for_no_network(name: str, value: str) -> None:
+    found = hint(name, value, online=False)
+    assert found is not None
+    assert "no network" in found
+    assert hint(name, value, online=True) is None
+    assert hints.hint({"name": name, "value": value}, "open", "javascript") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ConnectionRefusedError", "[Errno 111] Connection refused"),
+        ("URLError", "<urlopen error [Errno 111] Connection refused>"),
+        ("Error", "connect ECONNREFUSED 127.0.0.1:3000"),
+    ],
+)
+def test_an_address_at_which_nothing_listens_is_not_a_lack_of_network(name: str, value: str) -> None:
+    found = hint(name, value, online=False)
+    assert found is not None
+    assert found.startswith("Nothing listens")
+    assert hint(name, value, online=True) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ExitCode", "exit code 1 from `npm test`"),
+        ("ExitCode", "exit code 22 from `curl -f http://127.0.0.1`"),
+        ("ExitCode", "exit code 1 from `git diff --exit-code`"),
+        ("ValueError", "state 3 is unreachable"),
+        ("AssertionError", "unreachable"),
+        ("Error", "ENOTFOUNDED"),
+    ],
+)
+def test_words_that_others_use_too_are_not_taken_for_the_network_s(name: str, value: str) -> None:
+    assert hint(name, value, online=False) is None
+
+
+def test_node_s_fetch_tells_why_in_its_traceback_alone() -> None:
+    lines = [
+        "TypeError: fetch failed",
+        "    at f (cell 1:1:1) {",
+        "  [cause]: Error: getaddrinfo EAI_AGAIN example.org",
+    ]
+    failed = {"name": "TypeError", "value": "fetch failed", "traceback": lines}
+    assert hints.hint(failed, "off", "javascript") == NO_NETWORK
+    assert hints.hint(failed, "full", "javascript") is None
+    refused = [*lines[:2], "  [cause]: Error: connect ECONNREFUSED 127.0.0.1:3000"]
+    assert str(hints.hint({**failed, "traceback": refused}, "off", "javascript")).startswith("Nothing listens")
+    assert hints.hint({**failed, "traceback": lines[:2]}, "off", "javascript") is None
+
+
+def test_what_an_error_was_raised_from_is_looked_at_too() -> None:
+    cause = {"relation": "cause", "name": "Error", "value": "getaddrinfo EAI_AGAIN example.org", "frames": []}
+    failed = {"name": "TypeError", "value": "fetch failed", "causes": [cause]}
+    assert hints.hint(failed, "off", "javascript") == NO_NETWORK
+    # What was being handled when something else went wrong is another matter.
+    other = {**failed, "causes": [{**cause, "relation": "context"}]}
+    assert hints.hint(other, "off", "javascript") is None
+
+
 @pytest.mark.parametrize("name", ["ConnectError", "NewConnectionError", "ConnectTimeout", "ReadTimeout", "URLError"])
 def test_failures_to_connect_by_whatever_name(name: str) -> None:
     assert hint(name, "Network is unreachable", online=False) is not None
@@ -117,3 +199,26 @@ def test_a_name_that_is_no_name_gets_none() -> None:
 def test_what_was_made_to_be_searched_for_long_is_not(name: str, value: str) -> None:
     # Searched from every word to its end, the first two would take hours.
     assert hint(name, value, online=False) is None
+
+
+@pytest.mark.parametrize(
+    ("stopping", "name", "lost", "words"),
+    [
+        (Status.TIMED_OUT, "KeyboardInterrupt", False, "deadline of 2.5 s"),
+        (Status.TIMED_OUT, "ValueError", False, "as it left them"),
+        (Status.TIMED_OUT, "", True, "variables are gone"),
+        (Status.TIMED_OUT, "", True, "timeout_s"),
+        (Status.INTERRUPTED, "KeyboardInterrupt", False, "interrupted on request"),
+    ],
+)
+def test_a_stop_is_told_as_one(stopping: Status, name: str, lost: bool, words: str) -> None:
+    execution = Execution("s", "", "python", Outputs(1000), timeout_s=2.5, stopping=stopping)
+    found = hints.stopped(execution, name, lost)
+    assert found is not None
+    assert words in found
+
+
+@pytest.mark.parametrize(("stopping", "name"), [(None, "KeyboardInterrupt"), (Status.INTERRUPTED, "ValueError")])
+def test_what_was_not_stopped_is_not_told_as_stopped(stopping: Status | None, name: str) -> None:
+    execution = Execution("s", "", "python", Outputs(1000), timeout_s=2.5, stopping=stopping)
+    assert hints.stopped(execution, name) is None

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from kernelgw.events.plain import LONGEST_TEXT
 from kernelgw.events.translate import (
     LONGEST_NAME,
     LONGEST_TRACEBACK,
@@ -20,6 +21,7 @@ from kernelgw.events.translate import (
     error_size,
     payload,
     translate,
+    weight,
 )
 
 # https://jupyter-client.readthedocs.io/en/stable/messaging.html
@@ -99,9 +101,24 @@ def test_clear_output(content: dict[str, Any], wait: bool) -> None:
 
 def test_error() -> None:
     found = event("error", {"ename": "ValueError", "evalue": "no", "traceback": ["one", "two"]})
-    assert found == Happening(
-        "output.error", {"name": "ValueError", "value": "no", "traceback": ["one", "two"]}, 18 + 2 * VALUE_BYTES
-    )
+    data = {"name": "ValueError", "value": "no", "traceback": ["one", "two"], "frames": [], "text": "one\ntwo"}
+    assert found == Happening("output.error", data, 25 + 5 * VALUE_BYTES)
+
+
+FRAME = {"file": "cell 3", "line": 2, "function": "f", "library": False, "source": [[1, "def f():"], [2, "  1 / 0"]]}
+DEEP = {"file": "x.py", "line": 1, "function": "g", "library": True, "source": [], "column": 7, "left_out": 900}
+CAUSE = {"relation": "context", "name": "KeyError", "value": "'a'", "frames": [FRAME]}
+
+
+def test_an_error_s_frames_and_what_else_the_kernel_knows() -> None:
+    told = {"frames": [FRAME, DEEP], "causes": [CAUSE], "similar": ["data.csv"]}
+    module = {"name": "cv2", "installed": False, "standard": False, "file": "src/cv2.py"}
+    found = error({"ename": "E", "evalue": "v", "traceback": ["t"], **told, "module": module, "other": 1})
+    assert found == {"name": "E", "value": "v", "traceback": ["t"], **told, "module": module, "text": found["text"]}
+    assert "1 / 0" in found["text"]
+    texts = ["E", "v", "t", found["text"], "cell 3", "f", "def f():", "  1 / 0", "x.py", "g", "data.csv", "cv2"]
+    texts += ["src/cv2.py", "context", "KeyError", "'a'", "cell 3", "f", "def f():", "  1 / 0"]
+    assert error_size(found) == sum(map(weight, texts)) + VALUE_BYTES * len(texts)
 
 
 @pytest.mark.parametrize("password", [True, False])
@@ -132,7 +149,7 @@ def test_a_comm_message_cannot_say_that_it_is_another_or_another_execution_s(msg
 def test_the_size_counts_the_payload() -> None:
     assert event("stream", {"text": "x" * 1000}).size == 1000
     assert event("display_data", {"data": {"a/b": "x" * 600, "application/json": {"k": "y" * 400}}}).size >= 1000
-    assert event("error", {"ename": "E", "evalue": "v" * 300, "traceback": ["t" * 700]}).size == 1001 + VALUE_BYTES
+    assert event("error", {"ename": "E", "evalue": "v" * 300, "traceback": ["t" * 700]}).size >= 1001 + VALUE_BYTES
     assert event("comm_msg", {"data": {"x": "y" * 1000}}).size >= 1000
     # Wherever it stands.
     assert event("display_data", {"data": {"x" * 1000: ""}}).size >= 1000
@@ -182,7 +199,7 @@ def test_a_long_error_keeps_its_beginning_and_its_end() -> None:
 def test_a_traceback_of_any_shape_has_a_size(lines: list[Any]) -> None:
     found = error({"traceback": lines})
     assert len(found["traceback"]) > 0
-    assert error_size(found) <= LONGEST_TRACEBACK + 1000
+    assert error_size(found) <= LONGEST_TRACEBACK + LONGEST_TEXT + 1000
     assert found["traceback"][-1][-10:] == (lines[-1] or "")[-10:]
 
 
@@ -286,7 +303,7 @@ def test_huge_content_is_only_passed_on() -> None:
 @pytest.mark.parametrize("value", [*VALUES, nested(300)])
 def test_an_error_of_any_shape_is_one(value: Any) -> None:
     found = error({"ename": value, "evalue": value, "traceback": value})
-    assert found.keys() == {"name", "value", "traceback"}
+    assert found.keys() == {"name", "value", "traceback", "frames", "text"}
     check(Happening("output.error", found, 0))
 
 
