@@ -11,6 +11,8 @@ from . import __version__
 from .access.keys import Keys
 from .api import artifacts, docs, executions, kernels, keys, pages, problems, sessions
 from .api.guard import Guard
+from .compat import execute
+from .compat.shots import OneShots
 from .jupyter import channels
 from .jupyter import kernels as jupyter_kernels
 from .jupyter import sessions as jupyter_sessions
@@ -37,10 +39,13 @@ def create_app(settings: Settings) -> Guard:
         registry.ended = known.forget
         app.state.hall = Hall(registry)
         app.state.keys = known
+        app.state.shots = shots = OneShots(registry)
         try:
             await registry.open()
+            shots.sweep()
             yield
         finally:
+            await shots.close()
             await registry.close()
 
     app = FastAPI(
@@ -61,6 +66,7 @@ def create_app(settings: Settings) -> Guard:
     app.include_router(kernels.router)
     app.include_router(artifacts.router)
     app.include_router(keys.router)
+    app.include_router(execute.router)
     app.include_router(jupyter_kernels.router)
     app.include_router(jupyter_sessions.router)
     app.include_router(channels.router)

@@ -5,6 +5,8 @@
     ├── HostNotAllowed        421  a Host header that is not this gateway (DNS rebinding)
     ├── OriginNotAllowed      403  a browser page of somebody else
     ├── BadRequest            400  the request does not say what it should
+    ├── BadPath               400  a name of a file that leads nowhere in a workspace
+    ├── NothingToRun          400  no program: nothing, prose, data
     ├── BodyTooLarge          413
     ├── HeadTooLarge          431  the target and headers of a request
     ├── TooSlow               408  a request that did not come in within the time there is for it
@@ -22,6 +24,7 @@
     ├── KernelNotFound        404  a session's, by its name
     ├── TooManyKernels        409  in one session
     ├── NotWaitingForInput    409
+    ├── FileNotWritten        409  something stands in its way, or there is no room
     ├── PausedInDebugger      409  a developer holds the session's kernel
     ├── QueueFull             429  too many executions wait in this session
     ├── NetworkNotAllowed     403  the operator does not let sessions have this much network
@@ -85,6 +88,18 @@ class BadRequest(GatewayError):
     code = "bad_request"
     status = 400
     hint = "Compare the request with /docs."
+
+
+class BadPath(GatewayError):
+    code = "bad_path"
+    status = 400
+    hint = "Name files by paths like data/points.csv, relative to the workspace."
+
+
+class NothingToRun(GatewayError):
+    code = "nothing_to_run"
+    status = 400
+    hint = "Send a program, and with it its language when that cannot be seen."
 
 
 class BodyTooLarge(GatewayError):
@@ -187,6 +202,12 @@ class NotWaitingForInput(GatewayError):
     code = "not_waiting_for_input"
     status = 409
     hint = 'Wait for the input.requested event; run with "stdin": true.'
+
+
+class FileNotWritten(GatewayError):
+    code = "file_not_written"
+    status = 409
+    hint = "Remove what is in the way, make room, or give the session a larger workspace_bytes."
 
 
 class PausedInDebugger(GatewayError):

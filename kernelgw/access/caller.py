@@ -11,11 +11,13 @@ from ..errors import NotAllowed
 READING = frozenset({"GET", "HEAD"})
 # Of our own interface, what helps a developer at a chat: all that only looks, and the stop button.
 SESSION = re.compile(r"/v1/sessions/([^/]+)(/.*)?")
-STOP = "/interrupt"
+STOP = re.compile(r"(/kernels/[^/]+)?/interrupt")
 # Where it stands in the scope of a request; and that it does not hold any more, when the request is cut off for that.
 CALLER, REVOKED = "kernelgw.caller", "kernelgw.revoked"
 # Tells nothing of any session.
 ABOUT = frozenset({"/docs", "/openapi.json"})
+# Stands below Jupyter's door, and is none of it: it runs code.
+EXECUTE = "/api/execute"
 
 
 class Scope(StrEnum):
@@ -42,11 +44,12 @@ class Caller:
 
     def check(self, method: str, path: str) -> None:
         """Jupyter's door looks closer by itself. Raises NotAllowed."""
-        if self.manages or path == "/api" or path.startswith("/api/"):
+        jupyter = (path == "/api" or path.startswith("/api/")) and not (path + "/").startswith(EXECUTE + "/")
+        if self.manages or jupyter:
             return
         found = SESSION.fullmatch(path)
         if found is not None and self.sees(found[1]):
-            if method in READING or (method == "POST" and found[2] == STOP):
+            if method in READING or (method == "POST" and STOP.fullmatch(found[2] or "")):
                 return
         elif method in READING and (path in ABOUT or (path == "/v1/sessions" and self.session is None)):
             return

@@ -9,6 +9,7 @@ import orjson
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from ..errors import ExecutionNotFound
+from ..sessions import browser
 from ..sessions.execution import Execution
 from ..sessions.older import find, revived
 from ..sessions.session import Session
@@ -27,21 +28,26 @@ PREFIX = "/v1/sessions/{session_id}/executions"
 async def post_execution(session_id: str, body: ExecutionBody, request: Request, house: House) -> Response:
     known = house.sessions.get(session_id)
     environment = known.plan.environment if known is not None else None
-    language = house.speaks(body.language, environment).name if body.language is not None else None
+    shown = browser.LANGUAGES.get(body.language.strip().lower()) if body.language is not None else None
+    spoken = body.language if shown is None else None
+    language = house.speaks(spoken, environment).name if spoken is not None else None
     session, _ = house.get_or_create(session_id, {"language": language})
-    asks, given = (body.stdin, None) if isinstance(body.stdin, bool) else (False, body.stdin)
-    execution = house.execute(session, body.code, language, body.timeout_s, asks, kernel=body.kernel, given=given)
+    if shown is not None:
+        execution = browser.show(session, body.code, shown)
+    else:
+        asks, given = (body.stdin, None) if isinstance(body.stdin, bool) else (False, body.stdin)
+        execution = house.execute(session, body.code, language, body.timeout_s, asks, kernel=body.kernel, given=given)
     wants_stream = "text/event-stream" in request.headers.get("accept", "")
     leave = _leaver(session, execution) if body.on_disconnect == "interrupt" else None
     if wants_stream:
         return EventStream(execution_events(session.log, execution, 0), leave, execution.id)
-    await _until_done(execution, request)
+    await until_done(execution, request)
     if not execution.finished and leave is not None:
         leave()
     return JSON(execution.as_json())
 
 
-async def _until_done(execution: Execution, request: Request) -> None:
+async def until_done(execution: Execution, request: Request) -> None:
     """Returns when the execution is done or the caller has gone."""
     if execution.finished:
         return

@@ -31,12 +31,23 @@ def problem(error: GatewayError, path: str = "") -> Response:
         headers["Retry-After"] = str(math.ceil(after))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    body = error.as_jupyter() if is_jupyter(path) else error.as_json()
+    body = error.as_jupyter() if is_jupyter(path) else _for_execute(path, error.as_json())
     return JSON(body, error.status, headers)
 
 
+def _for_execute(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """There callers look whether it was a success, and for a text to show."""
+    if not is_execute(path):
+        return body
+    return {"success": False, "output": "", "message": f"{body['error']['message']} {body['error']['hint']}", **body}
+
+
+def is_execute(path: str) -> bool:
+    return path == "/api/execute" or path.startswith("/api/execute/")
+
+
 def is_jupyter(path: str) -> bool:
-    return path == "/api" or path.startswith("/api/")
+    return (path == "/api" or path.startswith("/api/")) and not is_execute(path)
 
 
 async def _ours(request: Request, error: Exception) -> Response:
@@ -60,8 +71,9 @@ async def _plain(request: Request, error: Exception) -> Response:
         "hint": "The calls that there are stand at /docs.",
         "details": {},
     }
-    jupyter = {"message": body["message"], "reason": code} if is_jupyter(request.url.path) else {}
-    return JSON({**jupyter, "error": body}, error.status_code, dict(error.headers or {}))
+    path = request.url.path
+    jupyter = {"message": body["message"], "reason": code} if is_jupyter(path) else {}
+    return JSON({**jupyter, **_for_execute(path, {"error": body})}, error.status_code, dict(error.headers or {}))
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

@@ -29,6 +29,8 @@ class Box:
         # Whether somebody watches what it uses.
         self.looked_after = False
         self.group: Group | None = None
+        # Of its processes that were killed for memory, those by which the end of a kernel was explained.
+        self.told_kills = 0
         self.members: list[str] = []
         # Called with this box's id when a cell is asked for, and when it is over.
         self.at_cell: list[Callable[[str], None]] = []

@@ -54,7 +54,7 @@ class Kernel:
         self.sealed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._wanted: str | None = None
         self._host_kills = exits.host_oom_kills()
-        self._kills = self._told_kills = box.oom_kills() or 0
+        self._kills = box.oom_kills() or 0
         self._crash_log = b""
         self._log_fd = -1
         self._listeners: Listeners | None = None
@@ -231,6 +231,7 @@ class Kernel:
         self.exit = exits.explain(event, self._wanted, crash_log, *self._memory_kills(), self.language)
         group = self.box.group
         if self.exit.cause == "out_of_memory" and group is not None and group.counts_memory:
+            self.box.told_kills = group.oom_kills()
             self.exit = exits.with_memory(self.exit, *group.memory()[1:], group.memory_limit())
         if not self.sealed.done():
             self.sealed.set_exception(KernelDidNotStart(self.exit.reason))
@@ -246,15 +247,17 @@ class Kernel:
     def _memory_kills(self) -> tuple[int, bool]:
         """How many processes were killed for memory, and whether those are known to be this session's own."""
         if (kills := self.box.oom_kills()) is not None:
-            return kills - self._kills, True
+            return kills - max(self._kills, self.box.told_kills), True
         return exits.host_oom_kills() - self._host_kills, False
 
     def killed_for_memory(self) -> int:
         """How many of the session's programs were, since this was last asked, and the kernel lived on."""
         if (kills := self.box.oom_kills()) is None:
             return 0
-        before, self._told_kills = self._told_kills, kills
-        return self._told_kills - before
+        before = self._kills
+        # Those were not this one.
+        self._kills = kills
+        return kills - before
 
     async def _clear_away(self) -> None:
         self.server.unwatch(self.id)

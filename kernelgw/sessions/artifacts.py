@@ -25,6 +25,7 @@ from ..events.log import EventLog
 from ..events.translate import Happening, weight
 from ..kernel.kernel import Kernel
 from ..settings import Settings
+from ..workspace.writing import Mark
 from .execution import Execution
 
 JSON = dict[str, Any]
@@ -59,6 +60,10 @@ class Allowance:
         )
 
 
+class Unchanged(Exception):
+    """It is as its caller sent it."""
+
+
 class Artifacts:
     """One session's. Without a drawer nothing is kept."""
 
@@ -71,6 +76,8 @@ class Artifacts:
     ) -> None:
         self.entries: dict[str, JSON] = {}
         self.used = 0
+        # Files of the workspace that a caller sent, by path; as long as they are as they came, no cell made them.
+        self.brought: dict[str, Mark] = {}
         self.allowance = allowance
         self._session_id = session_id
         self._events = events
@@ -220,8 +227,11 @@ class Artifacts:
             links = self._open_links()
             # The thread's own, which closes it: this may be given up while that still reads.
             folder, most = os.dup(root), self.allowance.largest
-            digest, size = await self._in_thread(_write_file, self._store, links, folder, entry["path"], most)
+            path, brought = entry["path"], self.brought.get(entry["path"])
+            digest, size = await self._in_thread(_write_file, self._store, links, folder, path, most, brought)
             kept = self._entered(digest, size, name, kinds.of_name(name))
+        except Unchanged:
+            execution.files.remove(entry)
         except NotKept as why:
             entry["reason"] = str(why)
         else:
@@ -334,9 +344,12 @@ def _read_all(folder: Path, ids: Iterable[str]) -> dict[str, bytes]:
     return found
 
 
-def _write_file(store: Contents, links: int, root: int, path: str, most: int) -> tuple[str, int]:
+def _write_file(store: Contents, links: int, root: int, path: str, most: int, brought: Mark | None) -> tuple[str, int]:
     try:
         file = reading.open_file(root, path, most)
+        if brought is not None and Mark.of(file) == brought:
+            os.close(file)
+            raise Unchanged
     except BaseException:
         os.close(links)
         raise

@@ -76,6 +76,10 @@ class Registry:
         if self._leaving:
             raise GatewayStopping("The gateway is being stopped.")
 
+    @property
+    def leaving(self) -> bool:
+        return self._leaving
+
     async def open(self) -> None:
         """Starts the default environment and its pool. Raises GatewayError."""
         # Until all is up, what was found stays as it is: a start that fails must end nobody's session.

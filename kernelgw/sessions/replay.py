@@ -7,7 +7,8 @@ import uuid
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from .execution import Status
+from . import browser
+from .execution import Execution, Status
 from .older import everything
 from .session import Session
 
@@ -26,11 +27,10 @@ async def replay(house: Registry, session: Session, keep: bool) -> dict[str, Any
     """Runs them one after the other, also after one that fails this time. `keep`: whether the session in which they ran
     is to stay. Raises GatewayError when there is no room for it."""
     cells = [each for each in await everything(house.store, session) if each["status"] == Status.COMPLETED.value]
-    deadlines = {each.id: each.timeout_s for each in session.executions.values()}
     name = f"{session.id[:LONGEST_NAME]}.replay-{uuid.uuid4().hex[:8]}"
     again, _ = house.get_or_create(name, session.plan.wishes)
     try:
-        found = [await _run_again(house, again, cell, deadlines.get(cell["id"])) for cell in cells]
+        found = [await _run_again(house, again, cell, session.executions.get(cell["id"])) for cell in cells]
     finally:
         if not keep and name in house.sessions:
             await house.delete(name)
@@ -43,8 +43,14 @@ async def replay(house: Registry, session: Session, keep: bool) -> dict[str, Any
     }
 
 
-async def _run_again(house: Registry, again: Session, cell: dict[str, Any], timeout_s: float | None) -> dict[str, Any]:
-    execution = house.execute(again, cell["code"], cell["language"], timeout_s, stdin=False, kernel=cell.get("kernel"))
+async def _run_again(house: Registry, again: Session, cell: dict[str, Any], before: Execution | None) -> dict[str, Any]:
+    """`before`: the execution itself, if the session still has it, with what it was run with."""
+    if shown := browser.LANGUAGES.get(cell["language"]):
+        execution = browser.show(again, cell["code"], shown)
+    else:
+        timeout_s, given = (before.timeout_s, before.given) if before is not None else (None, None)
+        what = (cell["code"], cell["language"], timeout_s)
+        execution = house.execute(again, *what, stdin=False, kernel=cell.get("kernel"), given=given)
     await execution.done()
     differences = [*_differences(cell["outputs"], execution.outputs.as_json())]
     same = execution.status is Status.COMPLETED and not differences

@@ -201,13 +201,14 @@ class Restored:
         self._lane(execution.lane).queue.append(execution)
         return execution
 
-    def _begin(self, execution: Execution, started_at: str, first_seq: int) -> None:
+    def _begin(self, execution: Execution, started_at: str, first_seq: int, in_kernel: bool = True) -> None:
         lane = self._lane(execution.lane)
         if execution in lane.queue:
             lane.queue.remove(execution)
         execution.start(datetime.fromisoformat(started_at))
         execution.first_seq = first_seq
-        lane.current = execution
+        if in_kernel:
+            lane.current = execution
 
     def _event(self, event: Event) -> None:
         data = event.data
@@ -215,7 +216,9 @@ class Restored:
         if event.type == "session.state":
             self._state(self._lane(data.get("kernel", "")), event)
         elif event.type == "execution.started" and execution is not None:
-            self._begin(execution, data["started_at"], self._lost_told.pop(execution.id, event.seq))
+            first = self._lost_told.pop(execution.id, event.seq)
+            # What a browser shows begins and ends beside what a kernel runs.
+            self._begin(execution, data["started_at"], first, in_kernel="engine" not in data)
         elif event.type == "execution.completed" and execution is not None:
             self._complete(execution, event)
         elif event.type == "artifact.created":

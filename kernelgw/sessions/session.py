@@ -30,7 +30,7 @@ from .restore import Restored
 from .seams import KernelSource
 
 HISTORY_SHARE = 2  # All executions together may keep this many times what one may.
-KERNEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+KERNEL_NAME = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,64}")
 # Of which a session shows the one that says most.
 BUSIEST = (State.BUSY, State.STARTING, State.IDLE)
 

@@ -22,6 +22,7 @@ from traitlets.config import Config
 from ..common import OnChassis, become, new_session
 from ..linux import set_process_name
 from .debugging import Debugger
+from .given import Given
 from .history import newest
 from .interrupts import Interrupts
 from .shell import Shell
@@ -36,6 +37,7 @@ class PythonKernel(OnChassis, IPythonKernel):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.interrupts = Interrupts()
+        self.given = Given()
         for name, handler in self.shell_handlers.items():
             self.shell_handlers[name] = self.interrupts.hit(handler, self._answer_interrupted)
 
@@ -81,13 +83,26 @@ class PythonKernel(OnChassis, IPythonKernel):
             yield
 
     def set_parent(self, ident: Any, parent: Any, channel: str = "shell") -> None:
-        # Code may have set them to None, which IPython does not survive.
-        sys.stdout = sys.stdout or self._stdout
-        sys.stderr = sys.stderr or self._stderr
+        self._own_streams()
         super().set_parent(ident, parent, channel)
 
-    async def do_execute(self, *args: Any, **kwargs: Any) -> Any:
-        reply = await super().do_execute(*args, **kwargs)
+    def _own_streams(self) -> None:
+        """In place of what code has set that cannot be written to, which ipykernel does not survive."""
+        for name, own in (("stdout", self._stdout), ("stderr", self._stderr)):
+            if not callable(getattr(getattr(sys, name, None), "flush", None)):
+                setattr(sys, name, own)
+
+    def raw_input(self, prompt: Any = "") -> str:
+        return super().raw_input(prompt) if self.given.stream is None else self.given.line(str(prompt))
+
+    def getpass(self, prompt: str = "", *args: Any, **kwargs: Any) -> str:
+        return super().getpass(prompt, *args, **kwargs) if self.given.stream is None else self.given.line(prompt)
+
+    async def do_execute(self, *args: Any, cell_meta: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        text = (cell_meta or {}).get("stdin")
+        with self.given.reading(text, self.shell.user_ns) if isinstance(text, str) else contextlib.nullcontext():
+            reply = await super().do_execute(*args, cell_meta=cell_meta, **kwargs)
+        self._own_streams()
         if self.chassis is not None and not self.chassis.is_kernel():
             # A process that the cell forked and that came out of it: there is one kernel, and this is not it.
             self.chassis.leave(0 if reply["status"] == "ok" else 1)

@@ -20,7 +20,7 @@ TOKEN = "live-test-token"
 MODULE = (sys.executable, "-m", "kernelgw.cli")
 # Much of it is imports, which take their time when other tests run beside.
 START_S = 120
-LANGUAGES = ("python", "bash")
+LANGUAGES = ("python", "javascript", "bash")
 # What an ended gateway may leave in its run directory.
 REMAINS = frozenset({"default.log", "etc"})
 URL_LINE = re.compile(r"kernelgw is running: (http://\S+?)/\?token=(\S+)")

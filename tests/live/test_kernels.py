@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -211,7 +212,7 @@ def test_put_makes_and_starts_one(session: Session) -> None:
     problem(session.client.put("/v1/sessions/none-such/kernels/x"), 404, "session_not_found")
 
 
-@pytest.mark.parametrize("name", ["", " ", "a b", "a/b", "x" * 65, "ä", "a\n"])
+@pytest.mark.parametrize("name", ["", ".", "..", " ", "a b", "a/b", "x" * 65, "ä", "a\n"])
 def test_bad_names(session: Session, name: str) -> None:
     problem(session.post("1", kernel=name), 400, "bad_request")
 
@@ -291,3 +292,18 @@ def test_without_a_journal_too_output_is_taken_from_kernels(make_house: Callable
         printed = session.run("for _ in range(400_000): print('x' * 100)", kernel=kernel, timeout_s=100)
         assert printed["status"] == "completed"
     session.delete()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has cgroups here, which count who was killed for memory")
+def test_memory_is_theirs_together_and_who_was_killed_for_it_is_told(make_house: Callable[..., House]) -> None:
+    session = make_house(pool_size=0).session(limits={"memory_bytes": 400 << 20})
+    session.run("held = bytearray(100 << 20)")
+    died = session.run("more = bytearray(400 << 20)", kernel="scratch")
+    assert (died["status"], died["state_lost"]) == ("killed", True)
+    assert "out of memory" in died["error"]["value"]
+    assert session.value("print(len(held) >> 20)") == "100\n"
+    # Whoever ends otherwise later did not run out of memory.
+    killed = session.run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", kernel="other")
+    assert "memory" not in killed["error"]["value"]
+    killed = session.run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert "memory" not in killed["error"]["value"]

@@ -310,3 +310,11 @@ def test_output_of_sessions_is_not_mixed(house: House) -> None:
     sessions = [house.session() for _ in range(4)]
     for number, session in enumerate(sessions):
         assert session.value(f"for _ in range(1000): print({number})") == f"{number}\n" * 1000
+
+
+@pytest.mark.parametrize(
+    "code", ["sys.stdout = 5", "sys.stderr = None", "del sys.stdout", "sys.stdout = open('x', 'w')"]
+)
+def test_whatever_stands_for_stdout_the_kernel_lives(session: Session, code: str) -> None:
+    assert session.run(f"import sys\nx = 1\n{code}")["state_lost"] is False
+    assert session.run("x")["outputs"][0]["data"]["text/plain"] == "1"

@@ -10,6 +10,7 @@ ALL: tuple[Scenario, ...] = (
     cells.THROUGHPUT_10,
     starts.NEW_SESSION_WARM,
     starts.NEW_SESSION_COLD,
+    starts.ONE_SHOT,
     starts.PROVISIONED,
     starts.FIRST_PICTURE,
     starts.BURST_20,

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.bench.lab import Lab
 from tests.bench.model import Record, Scenario, Target
 from tests.bench.systems.base import Outcome, Session, System, expect_picture, expect_result
+from tests.bench.systems.gateway import Gateway
 from tests.bench.wire.http import Timeout
 
 Check = Callable[[Outcome], None]
@@ -110,6 +111,19 @@ def slowest_of(system: System, count: int) -> float:
             list(threads.map(lambda session: session.close(), opened))
 
 
+def one_shot(lab: Lab, record: Record) -> None:
+    """From the request to the answer, over a connection that is there; its session is ended after that."""
+    for system in lab.rounds(record, ["kernelgw"], lab.pick(40, 3) + 1):
+        with record.attempt(system.name):
+            assert isinstance(system, Gateway)
+            system.settle()
+            taken = system.one_shot("print(1 + 1)", "2\n") * 1000
+            if system.name in record.extras:
+                record.add(system.name, taken)
+            else:
+                record.extras[system.name] = {"first_after_start_ms": taken}
+
+
 NEW_SESSION_WARM = Scenario(
     name="new_session_warm",
     title="New session to its first result, warm pool",
@@ -127,6 +141,15 @@ NEW_SESSION_COLD = Scenario(
     target=Target(limit=90.0),
     run=new_session_cold,
     ours="kernelgw_cold",
+)
+
+ONE_SHOT = Scenario(
+    name="one_shot",
+    title="POST /api/execute without a session, warm pool, to its answer",
+    unit="ms",
+    better="lower",
+    target=Target(limit=40.0),
+    run=one_shot,
 )
 
 PROVISIONED = Scenario(

@@ -1,0 +1,1 @@
+"""Doors of other systems, served by the same sessions."""

@@ -1,0 +1,1 @@
+"""What stands in a session's workspace: files, so far."""

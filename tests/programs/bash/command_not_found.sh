@@ -1,0 +1,2 @@
+echo "before"
+some_command_that_does_not_exist --version
