@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .environments import Environment, find
 from .errors import GatewayError
+from .languages import PYTHON, Language
 from .provisioner.house import Wish
 from .settings import BadSetting
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 # As in pyproject.toml, where it is named for jupyter_client to find.
 PROVISIONER = "kernelgw-provisioner"
-NAME = "kernelgw-python"
+# And the language behind it.
+NAME = "kernelgw-"
 REFUSED = 2
 
 
@@ -29,42 +31,45 @@ def kernelspec(arguments: argparse.Namespace) -> int:
     return int(_ACTIONS[arguments.action](arguments))
 
 
-def spec(environment: Environment, config: dict[str, Any]) -> dict[str, Any]:
+def spec(environment: Environment, language: Language, config: dict[str, Any]) -> dict[str, Any]:
     """A kernel.json. Clients that know no provisioners would run its `argv`: it says so, and gives them no kernel."""
     return {
         "argv": [sys.executable, "-I", "-m", "kernelgw.kernelspecs", "{connection_file}"],
-        "display_name": f"Python (kernelgw, {environment.name})",
-        "language": "python",
+        "display_name": f"{language.title} (kernelgw, {environment.name})",
+        "language": language.known_as,
         "interrupt_mode": "signal",
         "metadata": {
-            "debugger": True,
+            "debugger": language.name == PYTHON,
             "kernel_provisioner": {"provisioner_name": PROVISIONER, "config": config},
         },
     }
 
 
 def _install(arguments: argparse.Namespace) -> int:
-    config = {"environment": arguments.env, "workspace": arguments.workspace, "isolation": arguments.isolation}
-    config |= {"network": _network(arguments.network), "limits": _limits(arguments.limit)}
+    config = {name: getattr(arguments, name) for name in ("language", "workspace", "isolation")}
+    config |= {"environment": arguments.env, "network": _network(arguments.network), "limits": _limits(arguments.limit)}
     if arguments.data_dir is not None:
         config["data_dir"] = str(arguments.data_dir.absolute())
     # What it cannot be is said now, and not when a kernel starts.
-    settings = Wish(**config).settings()
+    wish = Wish(**config)
     try:
-        environment = find(arguments.env, settings.data_dir)
+        environment = find(arguments.env, wish.settings().data_dir)
     except ValueError as error:
         raise BadSetting(str(error)) from None
+    language = wish.spoken(environment)
+    config["language"] = language.name
+    name = arguments.name or f"{NAME}{language.name}"
     prefix = sys.prefix if arguments.sys_prefix else arguments.prefix
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "kernel.json").write_text(json.dumps(spec(environment, config), indent=1) + "\n")
+        Path(folder, "kernel.json").write_text(json.dumps(spec(environment, language, config), indent=1) + "\n")
         Path(folder).chmod(0o755)
         try:
-            found = _manager().install_kernel_spec(folder, arguments.name, user=arguments.user, prefix=prefix)
+            found = _manager().install_kernel_spec(folder, name, user=arguments.user, prefix=prefix)
         except (OSError, ValueError) as error:
             raise GatewayError(
                 f"The kernelspec cannot be installed: {error}.", "Choose a place with --user, --sys-prefix or --prefix."
             ) from None
-    print(f"{arguments.name}: {found}")
+    print(f"{name}: {found}")
     if arguments.isolation == "none":
         print("WARNING: --isolation none: its kernels run as whoever starts them, unprotected.", file=sys.stderr)
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +22,11 @@ class Language:
     aliases: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def known_as(self) -> str:
+        """As Jupyter's clients and notebooks name it: several kernels of others may speak one."""
+        return str(self.options.get("language", self.name))
 
 
 # Models and people write these; ours come first where two have the same.
@@ -73,6 +78,9 @@ class Languages:
     def find(self, name: str) -> Language | None:
         """By a name or an alias, in whatever case."""
         return self._known.get(name.strip().lower()) or self._all.get(name)
+
+    def __iter__(self) -> Iterator[Language]:
+        return iter(self._all[name] for name in self.names)
 
     def of_file(self, name: str) -> Language | None:
         """By how its name ends."""

@@ -157,6 +157,14 @@ class Chassis:
             sys.stderr.flush()
         self._leave(code)
 
+    def die(self, number: int) -> None:
+        """Ends as the program did by which it spoke: by this signal, once everything has arrived."""
+        self._finish()
+        faulthandler.disable()
+        signal.signal(number, signal.SIG_DFL) if number not in (signal.SIGKILL, signal.SIGSTOP) else None
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+        os.kill(os.getpid(), number)
+
     def serve(self) -> int:
         """Runs the kernel until it is told to leave; returns the exit code."""
         loop = IOLoop.current()

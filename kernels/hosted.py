@@ -130,6 +130,12 @@ class HostedKernel(OnChassis, Kernel):
 
     # Jupyter's side
 
+    @property
+    def kernel_info(self) -> dict[str, Any]:
+        """ipykernel's, without its debugger, which would be Python's."""
+        found: dict[str, Any] = super().kernel_info
+        return {name: value for name, value in found.items() if name != "supported_features"}
+
     def start(self) -> None:
         # Before it looks at the first request.
         asyncio.get_event_loop().run_until_complete(self.open())

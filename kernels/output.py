@@ -38,6 +38,7 @@ LARGEST_MESSAGE = 48 << 20
 TOO_LARGE = f"[an output was left out: larger than {LARGEST_MESSAGE >> 20} MiB]\n"
 PIPE_READ = 1 << 16
 HEARD_MS = 100
+HELD_S = 0.1
 # What nobody has heard yet is kept at the end for so long, as the fork server waits for a gateway.
 ALONE_S = 900.0
 MOST_READS = 16
@@ -70,6 +71,8 @@ class Output:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._awake = False
         self._room = threading.Condition()
+        # Called when who writes is held back for longer than a moment, and when that is over.
+        self.holds: Callable[[bool], None] = lambda _: None
         self._closing: zmq.Context[Any] | None = None
         self._watched: dict[int, Callable[[], bool]] = {}
         self._pipes: dict[int, str] = {}
@@ -222,9 +225,11 @@ class Output:
             try:
                 while (len(self._queue) > most or self._said.full) and self._thread.is_alive():
                     self._ring()
-                    self._room.wait(0.1)
+                    if not self._room.wait(HELD_S):
+                        self.holds(True)
             finally:
                 self._held_back -= 1
+                self.holds(False)
 
     @staticmethod
     def _read(fd: int) -> bytes:

@@ -26,8 +26,11 @@ PREFIX = "/v1/sessions/{session_id}/executions"
 
 @router.post(PREFIX, summary="Run code; `Accept: text/event-stream` streams")
 async def post_execution(session_id: str, body: ExecutionBody, request: Request, house: House) -> Response:
+    known = house.sessions.get(session_id)
+    environment = known.plan.environment if known is not None else None
     shown = browser.LANGUAGES.get(body.language.strip().lower()) if body.language is not None else None
-    language = house.speaks(body.language).name if body.language is not None and shown is None else None
+    spoken = body.language if shown is None else None
+    language = house.speaks(spoken, environment).name if spoken is not None else None
     session, _ = house.get_or_create(session_id, {"language": language})
     if shown is not None:
         execution = browser.show(session, body.code, shown)

@@ -28,7 +28,8 @@ async def put_kernel(
     """Without a language the name says it, and otherwise the session's is meant."""
     session = house.get(session_id)
     wanted = body.language if body is not None else None
-    language = house.speaks(wanted) if wanted is not None else house.languages.find(name)
+    environment = session.plan.environment
+    language = house.speaks(wanted, environment) if wanted is not None else house.languages(environment).find(name)
     known = name in session.lanes
     lane = session.lane_for(None if known and wanted is None else language, name)
     house.wake(lane)

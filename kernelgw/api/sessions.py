@@ -94,7 +94,7 @@ async def post_replay(session_id: str, house: House, body: Annotated[ReplayBody 
 @router.get("/v1/sessions/{session_id}/notebook", summary="The session as a notebook (nbformat 4.5)")
 async def get_notebook(session_id: str, house: House) -> Response:
     session = house.get(session_id)
-    content = notebook(session.id, session.plan.language, await cells_of(house.store, session))
+    content = notebook(session.id, session.main.language, await cells_of(house.store, session))
     # Opened by whoever saves it, never by the browser that asked.
     headers = {"Content-Disposition": f'attachment; filename="{session.id}.ipynb"'}
     return JSON(content, headers=headers, media_type="application/x-ipynb+json")

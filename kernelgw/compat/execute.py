@@ -19,6 +19,7 @@ from ..api.problems import JSON
 from ..api.sse import EventStream, execution_events
 from ..errors import BadRequest
 from ..events.log import EventLog
+from ..languages import DEFAULT
 from ..sessions import browser
 from ..sessions.execution import Execution
 from ..sessions.registry import Registry
@@ -71,8 +72,8 @@ async def get_execute(house: House) -> Response:
             "platform": sys.platform,
             "version": __version__,
             "languages": [
-                *house.languages.names,
-                *sorted(set(browser.LANGUAGES.values()) - set(house.languages.names)),
+                *house.languages().names,
+                *sorted(set(browser.LANGUAGES.values()) - set(house.languages().names)),
             ],
         }
     )
@@ -81,13 +82,13 @@ async def get_execute(house: House) -> Response:
 @router.post(PATH, summary="Run code and answer; `Accept: text/event-stream` streams")
 async def post_execute(body: ExecuteBody, request: Request, house: House, shots: Shots) -> Response:
     known = house.sessions.get(body.session_id) if body.session_id is not None else None
-    found = route(
-        body.code, body.language, known.plan.language if known else house.language(None).name, house.languages
-    )
+    environment = known.plan.environment if known else None
+    usual = known.plan.language if known else DEFAULT.name
+    found = route(body.code, body.language, usual, house.languages(environment))
     run = _Run(body, found, house, shots)
     if found.engine == browser.ENGINE:
         return await run.shown(request)
-    language = house.speaks(found.language).name
+    language = house.speaks(found.language, environment).name
     if body.session_id is None and (why := serves(found.code, language)) is not None:
         return JSON(refusal("ServerProgram", why, IN_A_SESSION, found))
     return await run.in_kernel(language, request)
@@ -109,7 +110,7 @@ class _Run:
         after: Callable[[], None] = partial(self.shots.end, session) if self.once else _nothing
         try:
             if self.files:
-                lane = session.lane_for(self.house.speaks(language), None)
+                lane = session.lane_for(self.house.speaks(language, session.plan.environment), None)
                 await files.bring(self.house, lane, self.files)
             body = self.body
             execution = self.house.execute(

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from ..errors import BadRequest, GatewayError, NotWaitingForInput
+from ..languages import TYPESCRIPT
 from ..sessions.execution import Order
 from .attached import Attached
 from .framing import Incoming, Parts
@@ -30,6 +31,8 @@ HEADER = ("msg_id", "msg_type", "session", "username", "date", "version")
 LONGEST_USERNAME = LONGEST_NAME = 256
 # All together, in characters.
 LONGEST_EXPRESSIONS = 64 << 10
+# Languages whose kernel speaks another, too, when it is not told.
+AMONG_OTHERS = frozenset({TYPESCRIPT})
 
 
 class Desk:
@@ -95,7 +98,7 @@ class Desk:
 
     def _execute(self, incoming: Incoming) -> None:
         try:
-            order, code, stdin = _order(incoming)
+            order, code, stdin = _order(incoming, self._room.lane.language.name)
             if order.id in self._room.session.executions:
                 raise BadRequest("A msg_id can be used once.")
             execution = self._house.execute(self._room.session, code, None, None, stdin, order)
@@ -138,7 +141,7 @@ class Desk:
         self._client.tell("iopub", status("idle", parent))
 
 
-def _order(incoming: Incoming) -> tuple[Order, str, bool]:
+def _order(incoming: Incoming, language: str) -> tuple[Order, str, bool]:
     """Raises BadRequest."""
     content = incoming.content
     code = content.get("code")
@@ -154,7 +157,7 @@ def _order(incoming: Incoming) -> tuple[Order, str, bool]:
         expressions=_expressions(content),
         stops=content.get("stop_on_error", True) is True,
         silent=content.get("silent") is True,
-        request=tuple(_request(incoming, content)),
+        request=tuple(_request(incoming, content, language)),
     )
     return order, code, content.get("allow_stdin", True) is True
 
@@ -169,14 +172,20 @@ def _expressions(content: dict[str, Any]) -> dict[str, str]:
     return given
 
 
-def _request(incoming: Incoming, content: dict[str, Any]) -> Parts:
-    """As the client wrote it. What has to be skipped after a failure is known here, not to the kernel: it would skip
-    what others are waiting for."""
-    if content.get("stop_on_error") is False:
-        return incoming.parts
-    header, parent, metadata, _, *buffers = incoming.parts
+def _request(incoming: Incoming, content: dict[str, Any], language: str) -> Parts:
+    """As the client wrote it, and which of its kernel's languages it is in. What has to be skipped after a failure is
+    known here, not to the kernel: it would skip what others are waiting for."""
+    header, parent, metadata, changed, *buffers = incoming.parts
     try:
-        changed = orjson.dumps({**content, "stop_on_error": False})
+        if content.get("stop_on_error") is not False:
+            changed = orjson.dumps({**content, "stop_on_error": False})
+        if language in AMONG_OTHERS:
+            metadata = orjson.dumps({**_object(metadata), "language": language})
     except orjson.JSONEncodeError as error:
         raise BadRequest(f"The request cannot be sent on: {error}.") from None
     return [header, parent, metadata, changed, *buffers]
+
+
+def _object(part: bytes) -> dict[str, Any]:
+    value = orjson.loads(part)
+    return value if isinstance(value, dict) else {}

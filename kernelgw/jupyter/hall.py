@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ..environments import EnvironmentInvalid, EnvironmentMissing, declared, find
 from ..errors import BadRequest, GatewayStopping, KernelDidNotStart, SessionNotFound, TooManyConnections
 from ..sessions.lifecycle import State
 from ..sessions.registry import Registry
 from ..sessions.session import Session
 from . import models
-from .models import DEFAULT, Entry
+from .models import Entry
 from .room import Room
+from .specs import Specs
 
 MOST_ENTRIES = 1000
 LONGEST = 1024
@@ -27,6 +27,7 @@ class Hall:
 
     def __init__(self, house: Registry) -> None:
         self.house = house
+        self.specs = Specs(house)
         self.started = datetime.now(UTC)
         self._rooms: dict[str, Room] = {}
         self._names: dict[str, str] = {}
@@ -73,14 +74,13 @@ class Hall:
         return len(room.clients) if room is not None and room.session is session else 0
 
     def kernel(self, session: Session) -> dict[str, Any]:
-        return models.kernel(session, self.house.settings.environment, self.connections(session))
+        return models.kernel(session, self.specs.name_of(session), self.connections(session))
 
     async def begin(self, spec: str | None, env: Mapping[str, str], document: Mapping[str, str]) -> Session:
         """A new session with a kernel. Raises GatewayError."""
-        environment = self.house.settings.environment if spec in (None, "", DEFAULT) else str(spec)
         # Where the client's own files lie, and whatever else Jupyter's servers say of themselves.
         variables = {name: value for name, value in env.items() if not name.startswith("KERNEL_")}
-        wishes = {"environment": environment, "env": variables, "jupyter": dict(document)}
+        wishes = {**self.specs.wishes(spec), "env": variables, "jupyter": dict(document)}
         session, _ = self.house.get_or_create(None, wishes)
         self.house.wake(session.main)
         while session.main.state is State.STARTING:
@@ -99,18 +99,6 @@ class Hall:
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
             await asyncio.shield(ending)
-
-    def environments(self) -> Iterator[tuple[str, str]]:
-        """Those that kernels can be had of, by the names that clients use, with titles."""
-        default = self.house.settings.environment
-        yield DEFAULT, "Python 3 (kernelgw)"
-        for name in sorted(declared(self.house.settings.data_dir)):
-            try:
-                if name not in (default, DEFAULT):
-                    find(name, self.house.settings.data_dir)
-                    yield name, f"Python 3 ({name})"
-            except (EnvironmentMissing, EnvironmentInvalid):
-                continue
 
     # documents
 

@@ -66,15 +66,15 @@ def _asked_for(text: str) -> dict[str, list[str]]:
 
 @router.get("/api/kernelspecs", summary="What kernels there can be")
 async def get_specs(visit: TheVisit) -> Response:
-    return JSON(models.specs(visit.hall.environments()))
+    return JSON(visit.hall.specs.as_json())
 
 
 @router.get("/api/kernelspecs/{name}", summary="One of them")
 async def get_spec(name: str, visit: TheVisit) -> Response:
-    for known, title in visit.hall.environments():
-        if known == name:
-            return JSON(models.spec(known, title))
-    raise KernelSpecNotFound(f"Kernel spec {name[:100]} not found")
+    found = visit.hall.specs.all().get(name)
+    if found is None:
+        raise KernelSpecNotFound(f"Kernel spec {name[:100]} not found")
+    return JSON(found.as_json())
 
 
 @router.get("/api/kernels", summary="The kernels of all sessions")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -15,8 +14,6 @@ from ..sessions.session import Session
 
 KERNELS = uuid.UUID("8f1f9c50-7f0c-5a52-9d3e-2f5f6c1f0b11")
 SESSIONS = uuid.UUID("8f1f9c50-7f0c-5a52-9d3e-2f5f6c1f0b12")
-# The name by which clients know the default environment.
-DEFAULT = "python3"
 # Without a kernel now: whoever comes to it gets one.
 STATES = MappingProxyType({State.IDLE: "idle", State.BUSY: "busy"})
 
@@ -67,12 +64,11 @@ def active_at(session: Session) -> datetime:
     return datetime.now(UTC) - timedelta(seconds=max(0.0, time.monotonic() - session.active_at))
 
 
-def kernel(session: Session, default: str, connections: int) -> dict[str, Any]:
-    """`default`: name of the default environment."""
-    environment = session.plan.environment
+def kernel(session: Session, spec: str, connections: int) -> dict[str, Any]:
+    """`spec`: the kernelspec's name."""
     return {
         "id": kernel_id(session.id),
-        "name": DEFAULT if environment == default else environment,
+        "name": spec,
         "last_activity": moment(active_at(session)),
         "execution_state": STATES.get(session.main.state, "starting"),
         "connections": connections,
@@ -86,20 +82,3 @@ def session(entry: Entry, kernel: dict[str, Any]) -> dict[str, Any]:
     return {"id": entry.id, "path": entry.path, "name": entry.name, "type": entry.type, "kernel": kernel} | (
         {"notebook": document} if entry.type == "notebook" else {}
     )
-
-
-def spec(name: str, title: str) -> dict[str, Any]:
-    described = {
-        "argv": ["kernelgw"],
-        "display_name": title,
-        "language": "python",
-        "interrupt_mode": "message",
-        "env": {},
-        "metadata": {"debugger": True},
-    }
-    return {"name": name, "spec": described, "resources": {}}
-
-
-def specs(environments: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """`environments`: names and titles."""
-    return {"default": DEFAULT, "kernelspecs": {name: spec(name, title) for name, title in environments}}

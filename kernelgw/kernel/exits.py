@@ -86,13 +86,13 @@ def explain(
         return _killed(oom_kills, by_session, number)
     if number in CRASHES:
         return _crashed(number, crash_log, manner)
+    said = _fatal(crash_log)
     if number is not None:
-        return Exit("killed", f"The kernel was ended by {_signal_name(number)}.", LOST, None, number)
+        return Exit("killed", f"The kernel was ended by {_signal_name(number)}{said}.", LOST, None, number)
     if code is None:
         return Exit("unknown", "The kernel ended, and nothing says why.", LOST)
-    if code == 0:
+    if code == 0 and not said:
         return Exit("exited", "The code ended its own kernel (exit code 0).", LOST, code)
-    said = _fatal(crash_log)
     hint = f"{HEAP_FULL} {LESS_MEMORY}" if HEAP.search(said) else manner.leaving.format(code=code)
     reason = f"The kernel's process exited with code {code}{said}."
     return Exit("exited", reason, f"{hint} {LOST}", code)

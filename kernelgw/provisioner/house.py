@@ -27,6 +27,8 @@ from ..kernel.forkserver import end_leftover
 from ..kernel.kernel import Kernel
 from ..kernel.launcher import Launcher, Terms
 from ..kernel.plain import Door
+from ..kernel.specs import languages_of
+from ..languages import PYTHON, TYPESCRIPT, Language
 from ..sandbox.policy import Limits
 from ..sandbox.workspaces import Workspace
 from ..sessions.terms import agree
@@ -42,15 +44,26 @@ log = logging.getLogger("kernelgw.provisioner")
 
 @dataclass(frozen=True)
 class Wish:
-    """What a kernelspec asks for. `limits` by the names of settings; `network` as a session's; `data_dir`: where
-    people's own environments are, when not in the usual place."""
+    """What a kernelspec asks for. `language` and `network` as a session's; `limits` by the names of settings;
+    `data_dir`: where people's own environments are, when not in the usual place."""
 
     environment: str = "default"
+    language: str = PYTHON
     workspace: str = "cwd"
     isolation: str = "auto"
     network: Any = "off"
     limits: Mapping[str, float] = field(default_factory=dict)
     data_dir: str = ""
+
+    def spoken(self, environment: Environment) -> Language:
+        """Raises BadSetting."""
+        offered = languages_of(environment, self.settings().data_dir)
+        found = offered.find(self.language)
+        if found is None or found.name == TYPESCRIPT:
+            # Stock clients do not say of a cell that it is in another language than its kernel's first.
+            names = ", ".join(name for name in offered.names if name != TYPESCRIPT)
+            raise BadSetting(f"language: there is no kernel of {self.language!r} here, but of {names}")
+        return found
 
     def settings(self, slot: Slot | None = None) -> Settings:
         """Raises BadSetting."""
@@ -82,13 +95,15 @@ class Place:
     terms: Terms
     workspace: Workspace
     sockets: Path
+    language: Language
     launched: bool = False
 
     async def launch(self, variables: Mapping[str, str], key: str, signature_scheme: str) -> Kernel:
         """Raises GatewayError."""
         door = replace(self.door(key, signature_scheme), again=self.launched)
         self.launched = True
-        return await self.launcher.launch(self.environment, self.workspace, variables, self.terms, door)
+        made = self.environment, self.workspace, variables, self.terms
+        return await self.launcher.launch(*made, door, self.language)
 
     def door(self, key: str, signature_scheme: str) -> Door:
         return Door(self.sockets, key, signature_scheme)
@@ -133,6 +148,7 @@ class House:
     async def settle(self, wish: Wish, folder: Path | None, read_only: tuple[str, ...]) -> Place:
         """`folder`: what is lent as the workspace; None for an empty one. Raises GatewayError, ValueError, OSError."""
         environment = find(wish.environment, wish.settings().data_dir)
+        language = wish.spoken(environment)
         settings = wish.settings(self.slot)
         launcher = await self._launcher(settings, environment)
         limits = {name: getattr(settings, name) for name in wish.limits}
@@ -142,7 +158,7 @@ class House:
             workspace = await workspaces.new(terms.limits.workspace_bytes)
         else:
             workspace = workspaces.lend(folder, read_only)
-        return Place(launcher, environment, terms, workspace, self.slot.sockets / uuid.uuid4().hex[:12])
+        return Place(launcher, environment, terms, workspace, self.slot.sockets / uuid.uuid4().hex[:12], language)
 
     async def _launcher(self, settings: Settings, environment: Environment) -> Launcher:
         """One for each way of isolation; a failed one is tried again by whoever asks next."""

@@ -26,6 +26,7 @@ from ..kernel import recipe
 from ..kernel.exits import Exit
 from ..kernel.forkserver import kernels_folder
 from ..kernel.kernel import Kernel
+from ..languages import PYTHON
 from ..sandbox.policy import WORKSPACE
 from . import lending
 from .house import ISOLATIONS, NAMES, WORKSPACES, House, Place, Wish
@@ -44,6 +45,7 @@ class Provisioner(KernelProvisionerBase):
     """A kernel out of a fork server, in a sandbox. Never a kernel without one, unless the kernelspec says so."""
 
     environment = Unicode("default", config=True, help="The environment that kernels are forked in.")
+    language = Unicode(PYTHON, config=True, help="What the kernel speaks, as a gateway's sessions name it.")
     workspace = Enum(WORKSPACES, "cwd", config=True, help="cwd: the notebook's folder, to be written; empty: its own.")
     isolation = Enum(ISOLATIONS, "auto", config=True, help="none: no sandbox at all; auto never means that.")
     network = AnyTrait("off", config=True, help='off, packages, full, or {"allow": ["example.org"]}.')

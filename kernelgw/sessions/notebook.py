@@ -7,22 +7,33 @@ from types import MappingProxyType
 from typing import Any
 
 from ..artifacts import kinds
+from ..languages import BASH, JAVASCRIPT, PYTHON, TYPESCRIPT, Language
 
 JSON = dict[str, Any]
 
-# By the name that Jupyter knows the language by; the kernel that a notebook is opened with is the reader's choice.
-KERNELS = MappingProxyType({"python": ("python3", "Python 3", ".py")})
+# The kernel that a notebook is opened with is the reader's choice.
+OTHERWISE = MappingProxyType({PYTHON: ("python3", "Python 3")})
+# By the name that Jupyter knows the language by: extension and MIME type.
+FILES = MappingProxyType(
+    {
+        PYTHON: (".py", "text/x-python"),
+        JAVASCRIPT: (".js", "text/javascript"),
+        TYPESCRIPT: (".ts", "text/typescript"),
+        BASH: (".sh", "text/x-sh"),
+    }
+)
 
 
-def notebook(session_id: str, language: str, cells: Iterable[Any]) -> dict[str, Any]:
-    """`cells`: oldest first."""
-    name, title, extension = KERNELS.get(language, (language, language, ".txt"))
+def notebook(session_id: str, language: Language, cells: Iterable[Any]) -> dict[str, Any]:
+    """`language`: of the session's own kernel. `cells`: oldest first."""
+    name, title = OTHERWISE.get(language.name, (language.name, language.title))
+    extension, kind = FILES.get(language.known_as, (".txt", "text/plain"))
     return {
         "nbformat": 4,
         "nbformat_minor": 5,
         "metadata": {
-            "kernelspec": {"name": name, "display_name": title, "language": language},
-            "language_info": {"name": language, "file_extension": extension},
+            "kernelspec": {"name": name, "display_name": title, "language": language.known_as},
+            "language_info": {"name": language.known_as, "file_extension": extension, "mimetype": kind},
             "kernelgw": {"session_id": session_id},
         },
         "cells": [*cells],
@@ -60,7 +71,7 @@ def _cell(execution: JSON, contents: Mapping[str, bytes]) -> JSON:
         "id": execution["id"],
         "cell_type": "code",
         "execution_count": execution["execution_count"],
-        "metadata": {"kernelgw": {"status": execution["status"], "started_at": execution["started_at"]}},
+        "metadata": {"kernelgw": {name: execution[name] for name in ("status", "started_at", "language")}},
         "source": execution["code"],
         "outputs": outputs,
     }

@@ -27,6 +27,7 @@ from ..errors import (
 from ..kernel.exits import GATEWAY_GONE
 from ..kernel.kernel import Kernel
 from ..kernel.launcher import Launcher, Terms
+from ..kernel.specs import languages_of
 from ..languages import DEFAULT, Language, Languages
 from ..sandbox.policy import Limits
 from ..sandbox.workspaces import Workspace
@@ -60,7 +61,8 @@ class Registry:
         # Of older executions than sessions keep themselves; None where there is none.
         self.store = store
         self.sessions: dict[str, Session] = {}
-        self.languages = Languages()
+        # By environment; of kernels that somebody installs there it hears when it is started again.
+        self._languages: dict[str, Languages] = {}
         self._pools = Pools(settings, launcher, lambda: self.has_room)
         self._shelf = Shelf(settings.data_dir, settings.keep == "disk", store, settings.free_bytes)
         self._keep = False
@@ -188,7 +190,9 @@ class Registry:
 
     def _session(self, name: str, plan: Plan) -> Session:
         journal = self._shelf.journal(name, plan.log_bytes)
-        return Session(name, plan, self.language(plan.language), self, journal, self._shelf.drawer(journal))
+        return Session(
+            name, plan, self.language(plan.language, plan.environment), self, journal, self._shelf.drawer(journal)
+        )
 
     def _plan(self, wishes: dict[str, Any]) -> Plan:
         settings = self.settings
@@ -201,7 +205,7 @@ class Registry:
             raise BadRequest(f"limits: output_bytes may be {settings.output_bytes} at most here.", ASK_FOR_LESS)
         network = wishes.get("network") or "off"
         return Plan(
-            language=(self.speaks(wishes["language"]) if wishes.get("language") else DEFAULT).name,
+            language=(self.speaks(wishes["language"], environment) if wishes.get("language") else DEFAULT).name,
             environment=environment,
             terms=agree(settings, limits, network, self.launcher.fences.cgroups.controllers),
             network=network,
@@ -222,16 +226,24 @@ class Registry:
             wishes=wishes,
         )
 
-    def speaks(self, name: str) -> Language:
-        """By its name or another that people have for it. Raises UnknownLanguage."""
-        found = self.languages.find(name)
+    def languages(self, environment: str | None = None) -> Languages:
+        """What sessions in an environment may speak. Raises UnknownEnvironment, EnvironmentNotBuilt."""
+        name = environment or self.settings.environment
+        if name not in self._languages:
+            self._languages[name] = languages_of(self._pools.find(name).environment, self.settings.data_dir)
+        return self._languages[name]
+
+    def speaks(self, name: str, environment: str | None = None) -> Language:
+        """By its name or another that people have for it. Raises UnknownLanguage, and as `languages`."""
+        languages = self.languages(environment)
+        found = languages.find(name)
         if found is None:
-            raise UnknownLanguage(f"There is no language {name[:200]!r} here.", languages=self.languages.names)
+            raise UnknownLanguage(f"There is no language {name[:200]!r} here.", languages=languages.names)
         return found
 
-    def language(self, name: str | None) -> Language:
+    def language(self, name: str | None, environment: str) -> Language:
         """That of a session which was made here; the default for None."""
-        found = DEFAULT if name is None else self.languages.find(name)
+        found = DEFAULT if name is None else self.languages(environment).find(name)
         return found or Language(str(name), str(name), str(name), GONE)
 
     async def delete(self, name: str) -> bool:
@@ -263,7 +275,7 @@ class Registry:
     ) -> Execution:
         """Runs code in a session: in its kernel of that name, or of that language. Raises HouseFull when it needs a
         kernel and there is no room, QueueFull, BadRequest, UnknownLanguage, TooManyKernels."""
-        spoken = None if language is None else self.speaks(language)
+        spoken = None if language is None else self.speaks(language, session.plan.environment)
         if not session.live:
             self.admit(session.plan.terms.limits)
         lane = session.lane_for(spoken, kernel)

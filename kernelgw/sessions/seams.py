@@ -17,7 +17,7 @@ class KernelSource(Protocol):
 
     async def take(self, lane: Lane) -> Kernel: ...
 
-    def language(self, name: str) -> Language:
+    def language(self, name: str, environment: str) -> Language:
         """Also one that is not there any more, of which no kernel can be had."""
         ...
 

@@ -82,7 +82,9 @@ class Session:
         found.replay()
         self.created_at = found.created_at
         for key, each in found.lanes.items():
-            known = self.main if each.language is None else self._open(key, self.source.language(each.language))
+            known = self.main
+            if each.language is not None:
+                known = self._open(key, self.source.language(each.language, self.plan.environment))
             known.restore(each)
         for execution in self.executions.values():
             execution.kernel = execution.kernel or self.main.name

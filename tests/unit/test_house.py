@@ -9,7 +9,13 @@ import pytest
 import kernelgw
 
 ROOT = Path(__file__).parents[2]
-LOCKS = sorted([*ROOT.glob("requirements/*.txt"), *ROOT.glob("kernels/environments/*.txt")])
+LOCKS = sorted(
+    [
+        *ROOT.glob("requirements/*.txt"),
+        *ROOT.glob("kernels/environments/*.txt"),
+        *ROOT.glob("tests/live/environments/*.txt"),
+    ]
+)
 LOCK_LINE = re.compile(r"#.*| +# .*| +--hash=sha256:[0-9a-f]{64}( \\)?|[a-z0-9.-]+==[\w.!+]+( ; .+)? \\|")
 
 

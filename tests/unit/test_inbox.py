@@ -41,7 +41,7 @@ class Given:
     async def take(self, lane: Lane) -> Kernel:
         return self.kernel
 
-    def language(self, name: str) -> Language:
+    def language(self, name: str, environment: str) -> Language:
         return DEFAULT
 
 

@@ -50,6 +50,7 @@ def test_installed_it_is_found_with_its_provisioner(prefix: Path, capsys: pytest
     assert spec.argv[0] == sys.executable
     assert config(folder) == {
         "environment": "default",
+        "language": "python",
         "workspace": "cwd",
         "isolation": "auto",
         "network": "off",
@@ -63,6 +64,7 @@ def test_what_it_is_told(prefix: Path) -> None:
     assert install(*options) == 0
     assert config(prefix / "user/kernels/other") == {
         "environment": "default",
+        "language": "python",
         "workspace": "empty",
         "isolation": "auto",
         "network": {"allow": ["example.org", "*.example.net"]},

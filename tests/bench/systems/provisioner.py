@@ -9,6 +9,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
 from kernelgw import environments, kernelspecs
+from kernelgw.languages import DEFAULT
 from kernelgw.provisioner.house import House
 from tests.bench.systems.raw import OwnHandshake, RawSession
 
@@ -25,7 +26,7 @@ class Provisioned(OwnHandshake):
     def start(self, folder: Path) -> None:
         spec = folder / "kernels" / "ours" / "kernel.json"
         spec.parent.mkdir(parents=True)
-        spec.write_text(json.dumps(kernelspecs.spec(environments.find("default"), {"environment": "default"})))
+        spec.write_text(json.dumps(kernelspecs.spec(environments.find("default"), DEFAULT, {"environment": "default"})))
         self._specs = KernelSpecManager(kernel_dirs=[str(spec.parent.parent)])
         self._connections = folder / "connections"
         self._notebooks = folder / "notebooks"
