@@ -8,7 +8,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Sample:
     """`title`, `extension`: as notebooks have them. `hello` prints hello, `complain` prints it to stderr. `keep`
-    sets what `look` prints as 42; both empty where cells have nothing in common. `busy` prints in and goes on for
+    sets what `look` prints as 42. `busy` prints in and goes on for
     ever. `wrong` fails with `error`. `written` makes made.txt."""
 
     name: str
@@ -30,8 +30,8 @@ BASH = Sample(
     ".sh",
     "echo hello",
     "echo hello >&2",
-    "",
-    "",
+    "kept=42",
+    "echo $kept",
     "echo in; while :; do :; done",
     "(exit 3)",
     "ExitCode",

@@ -60,9 +60,8 @@ def test_what_a_notebook_does(notebook: Notebook, folder: Path, sample: Sample) 
     notebook.value(sample.complain)
     streams = [each["content"]["name"] for each in notebook.outputs if each["msg_type"] == "stream"]
     assert streams == ["stderr"]
-    if sample.keep:
-        notebook.value(sample.keep)
-        assert notebook.value(sample.look) == "42\n"
+    notebook.value(sample.keep)
+    assert notebook.value(sample.look) == "42\n"
     assert notebook.run(sample.wrong, stop_on_error=False)["ename"] == sample.error
     notebook.value(sample.written)
     assert (folder / "made.txt").read_text().strip() == "made"
@@ -80,7 +79,7 @@ def test_an_interrupt(notebook: Notebook, sample: Sample, by: str) -> None:
         channel.send(session.msg("interrupt_request", {}))
     notebook.until_idle(request)
     assert notebook.client.get_shell_msg(timeout=TIMEOUT_S)["content"]["status"] == "error"
-    assert notebook.value(sample.look) == ("42\n" if sample.keep else "")
+    assert notebook.value(sample.look) == "42\n"
 
 
 def test_a_restart_and_a_shutdown(notebook: Notebook, sample: Sample) -> None:
