@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,6 +24,7 @@ SUBSCRIBE, CONFIRMED, RESUME = b"\x01", b"\x02", b"\x03"
 # The kernel is told what it need not keep any longer: at the latest after so many messages, bytes, or seconds.
 CONFIRM_MESSAGES, CONFIRM_BYTES, CONFIRM_S = 256, 1 << 20, 0.5
 LONGEST_NUMBER = 20
+DRAIN_S = 30.0
 log = logging.getLogger("kernelgw.kernel")
 
 
@@ -44,6 +47,7 @@ class KernelClient:
         self._peers: dict[str, zmtp.Peer] = {}
         self._welcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._lost = asyncio.Event()
+        self._listens = True
         self._doors: dict[str, asyncio.Task[None]] = {}
         self._interrupted: asyncio.Future[None] | None = None
         # Numbers of the kernel's messages: the last that came, that may be confirmed, that was.
@@ -94,10 +98,14 @@ class KernelClient:
             await asyncio.wait(self._doors.values())
 
     async def drained(self, timeout: float) -> None:
-        """Waits until the kernel's output has ended, as it does when its process has; at most `timeout` seconds."""
-        try:
-            await asyncio.wait_for(self._lost.wait(), timeout)
-        except TimeoutError:
+        """Waits until the kernel's output has ended, as it does when its process has; or until nothing more of it has
+        come for `timeout` seconds, but no longer than a stray copy of its sockets could hold the news up."""
+        known, until = -1, time.monotonic() + DRAIN_S
+        while not self._lost.is_set() and (known != self.taken or not self._listens) and time.monotonic() < until:
+            known = self.taken
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), timeout)
+        if not self._lost.is_set():
             log.debug("output of an ended kernel stayed open")
 
     def send(
@@ -163,6 +171,7 @@ class KernelClient:
 
     def listen(self, whether: bool) -> None:
         """Whether more of its output is read."""
+        self._listens = whether
         self._peers["iopub"].listen(whether)
 
     def close(self) -> None:

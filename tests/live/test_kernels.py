@@ -249,9 +249,9 @@ def test_two_that_begin_at_once_share_a_workspace(make_house: Callable[..., Hous
         session = house.session()
         with ThreadPoolExecutor(3) as threads:
             calls = [
-                threads.submit(session.run, "open('a', 'w').close()"),
+                threads.submit(session.run, "open('a', 'w').close()", language="python"),
                 threads.submit(session.run, "touch b", language="bash"),
-                threads.submit(session.run, "open('c', 'w').close()", kernel="scratch"),
+                threads.submit(session.run, "open('c', 'w').close()", language="python", kernel="scratch"),
             ]
             assert [call.result()["status"] for call in calls] == ["completed"] * 3
         assert session.value("ls", language="bash") == "a\nb\nc\n"
