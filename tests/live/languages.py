@@ -8,8 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Sample:
     """`title`, `extension`: as notebooks have them. `hello` prints hello, `complain` prints it to stderr. `keep`
-    sets what `look` prints as 42. `busy` prints in and goes on for
-    ever. `wrong` fails with `error`. `written` makes made.txt."""
+    sets what `look` prints as 42. `busy` prints in and goes on for ever. `wrong` fails with `error`. `written` makes
+    made.txt."""
 
     name: str
     title: str
@@ -50,5 +50,4 @@ JAVASCRIPT = Sample(
     "RangeError",
     "require('fs').writeFileSync('made.txt', 'made')",
 )
-# Those whose kernels are there.
 SHIPPED = (BASH, JAVASCRIPT)

@@ -104,7 +104,6 @@ def test_lab_has_both_the_chat_s_and_its_own(shared_lab: Lab, house: House, samp
         assert client.delete(f"/api/sessions/{own['id']}").status_code == 204
 
 
-@pytest.mark.skipif("javascript" not in {each.name for each in SHIPPED}, reason="TypeScript is JavaScript's kernel's")
 def test_typescript_is_told_to_its_kernel(house: House) -> None:
     model = house.client.post("/api/kernels", json={"name": "typescript"}).raise_for_status().json()
     assert model["name"] == "typescript"
