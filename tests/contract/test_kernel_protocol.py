@@ -1,5 +1,5 @@
-"""`jupyter_kernel_test`, the suite that kernels are tried with, for each language: at the far end of a gateway, over our HTTP
-and WebSocket, and by the provisioner under a stock manager."""
+"""`jupyter_kernel_test`, the suite that kernels are tried with, for each language: at the far end of a gateway, over
+our HTTP and WebSocket, and by the provisioner under a stock manager."""
 
 from __future__ import annotations
 
