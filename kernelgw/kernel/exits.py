@@ -20,7 +20,7 @@ CELL_LINE = re.compile(r'^  File "[^"\n]*/ipykernel_[^"\n]*", line (\d{1,9}) in 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """`cause`: out_of_memory, workspace_full, crashed, killed, exited, deadline, restarted, ended, idle,
+    """`cause`: out_of_memory, workspace_full, crashed, killed, exited, deadline, restarted, ended, closed, idle,
     disconnected, server_lost, gateway_gone, host_gone, stopped or unknown.
     `reason` is a sentence, `hint` the next step."""
 
@@ -111,6 +111,7 @@ def _wanted(wanted: str, code: int | None, number: int | None) -> Exit:
         "deadline": "It ran past its deadline and did not stop when interrupted, so its kernel was killed.",
         "restarted": "The kernel was restarted.",
         "ended": "The session was ended.",
+        "closed": "The kernel was ended, as somebody asked.",
         "exited": "The code ended its own kernel.",
         "disconnected": "The kernel closed its connection, or sent a message that is too large, and was killed.",
         "out_of_memory": OUT_OF_MEMORY,

@@ -159,7 +159,8 @@ def test_one_is_ended(session: Session) -> None:
 def test_the_session_s_own_comes_again(session: Session) -> None:
     session.run("x = 1")
     assert session.client.delete(f"{session.path}/kernels/python").status_code == 204
-    assert kernels(session)["python"]["state"] == "dead"
+    ended = kernels(session)["python"]
+    assert (ended["state"], ended["reason"]) == ("dead", "The kernel was ended, as somebody asked.")
     assert session.look()["state"] == "dead"
     again = session.run("x")
     assert (again["error"]["name"], kernels(session)["python"]["generation"]) == ("NameError", 2)
