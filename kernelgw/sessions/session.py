@@ -148,6 +148,8 @@ class Session:
         if self.lanes.pop(lane.name, None) is not None:
             await lane.end("The kernel was ended.")
             self.log.note({"lane_ended": lane.key})
+            # Before anybody is told.
+            self.log.flush()
             self._recorders.pop(lane.key, None)
 
     def _lanes(self) -> list[Lane]:

@@ -310,7 +310,7 @@ def test_what_cannot_be_displayed(bash: Session, file: str) -> None:
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("exec true", "exit code 0"),
+        ("exec true", "exited with code 0"),
         ("exec sh -c 'exit 3'", "exited with code 3"),
         ("kill -9 $$", "killed"),
         ("exec 241>/dev/null", "code 72"),
