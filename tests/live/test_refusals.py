@@ -60,7 +60,7 @@ def test_execution_of_another_session(house: House) -> None:
         {"code": "1", "timeout_s": -5},
         {"code": "1", "timeout_s": "x"},
         {"code": "1", "timeout_s": 1e9},
-        {"code": "1", "stdin": "maybe"},
+        {"code": "1", "stdin": 3},
         {"code": "1", "on_disconnect": "explode"},
         [],
         None,
