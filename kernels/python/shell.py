@@ -12,9 +12,11 @@ from typing import Any
 from ipykernel import eventloops
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.error import UsageError
+from IPython.core.events import available_events
 
 from . import facts, frames
 from .debugging import is_debugger
+from .events import Events
 
 CHILD_GRACE_S = 2.0
 # Each frame costs some milliseconds to describe, and a recursion error has a thousand.
@@ -31,6 +33,10 @@ class Shell(ZMQInteractiveShell):
     _said: tuple[BaseException, str, bool] | None = None
     # The kernel's folder.
     workspace = ""
+
+    def init_events(self) -> None:
+        self.events = Events(self, available_events)
+        self.events.register("pre_execute", self._clear_warning_registry)
 
     def init_history(self) -> None:
         super().init_history()

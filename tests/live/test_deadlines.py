@@ -164,6 +164,16 @@ def test_interrupt_right_after_the_start(session: Session) -> None:
         assert session.value("print(kept)") == "1\n"
 
 
+def test_interrupt_of_what_comes_before_a_cell_is_the_cell_s(session: Session) -> None:
+    before = "import time\ndef slow():\n    open('in', 'w').close()\n    time.sleep(50)\n"
+    session.run(f"{before}get_ipython().events.register('pre_execute', slow)")
+    with session.stream("print('run all the same')") as stream:
+        session.value("while [ ! -e in ]; do sleep 0.01; done", language="bash")
+        session.client.post(f"{session.path}/kernels/python/interrupt").raise_for_status()
+        assert stream.until("execution.completed").data["status"] == "interrupted"
+    session.client.post(f"{session.path}/kernels/python/restart").raise_for_status()
+
+
 def test_interrupt_of_a_session_whose_kernel_starts(make_house: Callable[..., House]) -> None:
     session = make_house(pool_size=0).session()
     with session.stream("import time; time.sleep(50)") as stream:
