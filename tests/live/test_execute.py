@@ -155,11 +155,27 @@ def test_the_language_is_found_out(execute: Execute, asked: JSON) -> None:
 @pytest.mark.parametrize("language", ["klingon", "c++", "x" * 1000, "ruby", "../python"])
 def test_a_wrong_language(house: House, language: str) -> None:
     error = refused(house, 400, "unknown_language", code="print(1)", language=language)
-    assert "python" in error["details"]["languages"]
+    assert error["details"]["languages"] == house.client.get(PATH).json()["languages"]
+    assert {"python", "html", "css"} <= set(error["details"]["languages"])
 
 
 def test_code_in_another_language_is_told_by_its_name(house: House) -> None:
-    assert "'rust'" in refused(house, 400, "unknown_language", code="fn main() {\n    println!(1);\n}")["message"]
+    error = refused(house, 400, "unknown_language", code="fn main() {\n    println!(1);\n}")
+    assert "looks like Rust" in error["message"]
+    assert "'rust'" in error["message"]
+    assert "html" in error["details"]["languages"]
+
+
+def test_a_prompt_and_a_magic_come_off(execute: Execute) -> None:
+    assert execute("$ echo hi\nhi")["output"] == "hi\n"
+    assert execute("%%js\nconsole.log([1, 2].map(x => x * 2).length)")["output"] == "2\n"
+    assert execute("!echo hi")["language"] == "python"
+
+
+def test_json_without_its_content_type(house: House) -> None:
+    for path in (PATH, "/v1/sessions", "/v1/keys", "/api/kernels"):
+        response = house.client.post(path, content='{"code": "1"}', headers={"Content-Type": "text/plain"})
+        assert "Content-Type: application/json" in problem(response, 400, "bad_request")["hint"], path
 
 
 @pytest.mark.parametrize("code", ["", " \n", "```python\n```", '{"a": 1}', "Write me a program that counts to ten."])
