@@ -554,6 +554,27 @@ def test_a_server_is_told_as_one_and_does_not_hang(house: House, execute: Execut
     assert sessions(house) == []
 
 
+def test_a_server_beside_the_rest_of_a_program_is_run(execute: Execute) -> None:
+    code = """
+import threading, urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Hello(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'hello')
+server = HTTPServer(('127.0.0.1', 0), Hello)
+threading.Thread(target=lambda: server.serve_forever(), daemon=True).start()
+print(urllib.request.urlopen(f'http://127.0.0.1:{server.server_port}/').read())
+"""
+    assert execute(code)["output"] == "b'hello'\n"
+    code = (
+        "python3 -m http.server 8000 --bind 127.0.0.1 >/dev/null 2>&1 & "
+        "until : 2>/dev/null </dev/tcp/127.0.0.1/8000; do sleep 0.1; done; echo it is up; kill %1"
+    )
+    assert execute(code, language="bash", timeout_s=30)["output"].startswith("it is up\n")
+
+
 def test_a_server_runs_in_a_session(house: House) -> None:
     session = house.session()
     code = """
