@@ -41,6 +41,7 @@ JAVASCRIPT = (
     _clue(r"[!=]==", 2),
     _clue(r"\bconsole\.\w+\s*\(", 3),
     _clue(r"\brequire\s*\(", 3),
+    _clue(r"^\s*(?:module\.exports|exports\.\w+)\s*=", 3),
     _clue(r"^\s*import\b[^\n]*\bfrom\s|^\s*import\s+[\"']|^\s*import\s*\{", 3),
     _clue(r"^\s*export\s+(?:default|const|let|function|class|async|type|interface|\{)", 3),
     _clue(r"\b(?:document|window|process|Promise|JSON|Math|Object)\.[a-zA-Z]", 2),

@@ -82,6 +82,8 @@ STATEMENT = re.compile(r"(?:print|let|var|const|global|nonlocal|return|yield|imp
 CELLS_HAVE_NOT = re.compile(r"[(){}=<>|$`]|;\s*$")
 KEY = re.compile(r"(?:- +)?(?:[\w./-]+|\"[^\"\n]*\"|'[^'\n]*') *:(?: +\S.*)?$")
 BLOCK = re.compile(r"(?:if|else|elif|try|except|finally|for|while|with|class|def|match|case|lambda|default)\b")
+# Fields of a Python class.
+TYPED = re.compile(r":\s*(?:int|str|float|bool|bytes|list|dict|Any|None)\b")
 MARKED = re.compile(
     r"^[ \t]*(?:#{1,6}[ \t]+|[-*+][ \t]+|\d+[.)][ \t]+|>[ \t]+)|\*\*|__|`+|\[([^\]\n]*)\]\([^)\n]*\)", re.MULTILINE
 )
@@ -115,7 +117,8 @@ def data(seen: str) -> str | None:
         return "a file of settings (TOML, INI)"
     if _is_yaml(lines):
         return "YAML"
-    if len(lines) > 1 and all(line.startswith(("- ", "* ")) for line in lines if not line.startswith("#")):
+    items = [line for line in lines if not line.startswith("#")]
+    if len(items) > 1 and all(line.startswith(("- ", "* ")) for line in items):
         return "a list"
     return "a table (CSV)" if _is_table(lines) else None
 
@@ -138,7 +141,7 @@ def _is_yaml(lines: list[str]) -> bool:
     """Keys at its left edge, two of them at least, and mostly keys below those."""
     lines = [line for line in lines if not line.lstrip().startswith("#")]
     keys = [line for line in lines if KEY.match(line.strip()) and not line.rstrip().endswith((";", "{", ","))]
-    if any(BLOCK.match(line.strip()) or " = " in line for line in keys):
+    if any(BLOCK.match(line.strip()) or TYPED.search(line) or " = " in line for line in keys):
         return False
     left = [line for line in lines if not line[0].isspace()]
     known = all(line in ("---", "...") or line.startswith("- ") or KEY.match(line.rstrip()) for line in left)
@@ -177,4 +180,5 @@ def _without_heredocs(code: str) -> str:
         kept.append(line)
         found = clues.HEREDOC.search(line)
         until = found[1] if found is not None else None
-    return "\n".join(kept + held)
+    # Of what is longer than what is looked at, the end of one is not seen.
+    return "\n".join(kept if len(code) >= clues.LOOKED_AT else kept + held)

@@ -205,7 +205,7 @@ def _html(code: str, seen: str, _: Languages) -> Route | None:
         return Route(HTML, "It begins with HTML, which a browser shows.", code, ENGINE)
     start = seen.lower().find("\n<!doctype html") + 1
     end = code.rfind("</html>") + len("</html>")
-    if 0 < start < end and clues.is_prose(code[:start]):
+    if 0 < start < end and clues.is_prose(code[:start]) and clues.python(code[:start]) < ENOUGH:
         return Route(HTML, "There is a whole HTML page in it, which a browser shows.", code[start:end], ENGINE)
     return None
 
