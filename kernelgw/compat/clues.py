@@ -104,6 +104,8 @@ ENGLISH = frozenset(
 SMALL_WORDS = frozenset("a an the me my this that is are be to of and with for in on it you your i we please".split())  # noqa: SIM905
 # "git is …"
 SAYING = frozenset("is are was has can will does and or".split())  # noqa: SIM905
+# What JavaScript exports, unlike a shell.
+EXPORTED = frozenset("default const let var function class async type interface enum { *".split())  # noqa: SIM905
 BASH = (
     _clue(r"\$\(", 2),
     _clue(r"\$\{?[A-Za-z_#?@*1-9]", 1),
@@ -217,6 +219,8 @@ def is_command(line: str) -> bool:
     if first == "sudo" and len(words) > 1:
         first = words[1]
     rest = words[1:]
+    if first == "export" and rest and rest[0] in EXPORTED:
+        return False
     if first in COMMANDS:
         return not (rest and (rest[0].startswith(("(", "=", ".")) or rest[0] in SAYING))
     return first in ENGLISH and not is_sentence(line) and not (rest and rest[0].startswith(("(", "=", "+=")))

@@ -50,10 +50,6 @@ UNCOMPILED = (
 BUILTINS = frozenset(dir(builtins))
 
 
-class Uncompiled(NothingToRun):
-    """JSX, for which there is no compiler here."""
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
     """`language`: by our name for it, or as it was called if we have none. `code`: what is to run, without what stood
@@ -135,7 +131,7 @@ def _without_text(code: str, default: str, known: Languages) -> Route | None:
         raise NothingToRun("There is nothing to run in the fenced blocks.")
     chosen, _ = sizes.most_common(1)[0]
     if chosen[0] == JSX:
-        raise Uncompiled(*UNCOMPILED)
+        raise NothingToRun(*UNCOMPILED)
     same = [each for each in routes if each is not None and (each.language, each.engine) == chosen]
     whole = "\n".join(each.code for each in same)
     left_out = len(blocks) - len(same)
@@ -148,9 +144,9 @@ def _labelled(label: str, body: str, default: str, known: Languages, *, alone: b
     """None for what is no program: its output, data. Raises NothingToRun for one that is `alone`."""
     try:
         return _by_label(label, body, known) if label else _found_out(body, default, known)
-    except Uncompiled:
-        return Route(JSX, "", body)
     except NothingToRun:
+        if _has_jsx(clues.looked_at(body)):
+            return Route(JSX, "", body)
         if alone:
             raise
         return None
@@ -263,8 +259,8 @@ def _other(code: str, seen: str, parses: bool) -> Route | None:
     """What neither Python nor a shell reads, by its look. Raises NothingToRun."""
     if (name := others.language(seen, parses)) is not None:
         return Route(name, f"It looks like {others.title(name)}.", code, guessed=True)
-    if not parses and clues.is_jsx(others.without_texts(seen)):
-        raise Uncompiled(*UNCOMPILED)
+    if not parses and _has_jsx(seen):
+        raise NothingToRun(*UNCOMPILED)
     if (what := others.data(seen)) is not None:
         raise NothingToRun(
             f"It looks like {what}: no program.", "Send it as a file, and a program that reads it; or say its language."
@@ -274,10 +270,14 @@ def _other(code: str, seen: str, parses: bool) -> Route | None:
     return None
 
 
+def _has_jsx(seen: str) -> bool:
+    return clues.is_jsx(others.without_texts(seen))
+
+
 def _refuse_jsx(name: str, code: str) -> None:
     """Who names it so does not mean what Node runs."""
-    if name.lower() in (JSX, "tsx") and clues.is_jsx(others.without_texts(clues.looked_at(code))):
-        raise Uncompiled(*UNCOMPILED)
+    if name.lower() in (JSX, "tsx") and _has_jsx(clues.looked_at(code)):
+        raise NothingToRun(*UNCOMPILED)
 
 
 def _parsed(code: str) -> ast.Module | None:
@@ -374,8 +374,8 @@ def _where(code: str) -> tuple[str, str, str]:
     bare = clues.TEXT.sub("''", seen)
     typed = clues.is_typed(seen)
     name = TYPESCRIPT if typed else JAVASCRIPT
-    if clues.is_jsx(others.without_texts(seen)):
-        raise Uncompiled(*UNCOMPILED)
+    if _has_jsx(seen):
+        raise NothingToRun(*UNCOMPILED)
     page, node = clues.PAGE.search(bare), clues.NODE.search(seen)
     if node is not None:
         return name, KERNEL, f"{_word(node)} is Node's"

@@ -107,6 +107,7 @@ PAGES = [
 )
 def test_what_runs(expected: str, code: str) -> None:
     found = route(code, "auto")
+    assert "as much like" not in found.reason
     assert where(found) == expected, found.reason
 
 
