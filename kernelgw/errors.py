@@ -44,6 +44,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+SAY_JSON = "Send the header Content-Type: application/json; with curl: -H 'Content-Type: application/json'."
+
 
 class GatewayError(Exception):
     """`message` is one sentence for a person; `hint` is the next step."""

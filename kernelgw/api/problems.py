@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -12,8 +14,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ..errors import BadRequest, GatewayError
+from ..errors import SAY_JSON, BadRequest, GatewayError
 
+OBJECT = re.compile(r"a valid dictionary(?: or (?:object to extract fields from|instance of \w+))?")
 log = logging.getLogger("kernelgw.api")
 
 
@@ -57,9 +60,55 @@ async def _ours(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = [{"where": ".".join(str(part) for part in fault["loc"]), "what": fault["msg"]} for fault in error.errors()]
-    first = faults[0] if faults else {"where": "body", "what": "is not valid"}
-    return problem(BadRequest(f"{first['where']}: {first['what']}.", faults=faults), request.url.path)
+    return problem(invalid(error, request.headers.get("content-type", "")), request.url.path)
+
+
+def invalid(error: RequestValidationError, kind: str) -> BadRequest:
+    """What is wrong with a request, by the names that its caller knows. `kind`: the content type it came with."""
+    found = error.errors()
+    first = found[0] if found else {"loc": ("body",), "msg": "is not valid", "type": ""}
+    if tuple(first["loc"]) == ("body",) and isinstance(error.body, bytes):
+        said = f"its Content-Type is {kind[:100]!r}" if kind else "it has no Content-Type"
+        return BadRequest(f"The body is not read as JSON, because {said}.", SAY_JSON)
+    if first["type"] == "json_invalid":
+        return BadRequest(
+            _broken(first, str(error.body)), "Write it with a library for JSON.", faults=_faults([first], None)
+        )
+    faults = _faults(found, error.body)
+    return BadRequest(f"{faults[0]['where']}: {faults[0]['what']}." if faults else "body: is not valid.", faults=faults)
+
+
+def _broken(fault: Mapping[str, Any], text: str) -> str:
+    place = int(fault["loc"][-1])
+    line, column = text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
+    why = str(fault.get("ctx", {}).get("error", "")).strip() or "it cannot be read"
+    return f"The body is not JSON: line {line}, column {column}: {why}."
+
+
+def _faults(found: Iterable[Mapping[str, Any]], body: Any) -> list[dict[str, str]]:
+    """Of several at one place, which are ways in which it could have been right, one is made."""
+    places: dict[str, list[str]] = {}
+    for fault in found:
+        what = OBJECT.sub("an object", str(fault["msg"]).removeprefix("Value error, "))
+        whats = places.setdefault(_where(fault, body), [])
+        if what not in whats:
+            whats.append(what)
+    return [{"where": where, "what": ", or: ".join(whats)} for where, whats in places.items()]
+
+
+def _where(fault: Mapping[str, Any], body: Any) -> str:
+    """Without what is between names of fields: the types that a value was tried as."""
+    place, value = list(fault["loc"]), body
+    if place[:1] != ["body"] or fault["type"] == "json_invalid":
+        return ".".join(map(str, place[:1] if fault["type"] == "json_invalid" else place))
+    names = ["body"]
+    for number, part in enumerate(place[1:], 2):
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and part in range(len(value))):
+            value = value[part]
+        elif not (fault["type"] == "missing" and number == len(place)):
+            continue
+        names.append(str(part))
+    return ".".join(names)
 
 
 async def _plain(request: Request, error: Exception) -> Response:

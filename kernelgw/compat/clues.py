@@ -37,15 +37,18 @@ JAVASCRIPT = (
     _clue(r"\b(?:const|let|var)\s+(?:[\w$]+\s*(?:[=;:,]|$|\s(?:of|in)\s)|[{\[])", 3),
     _clue(r"\bfunction\b\s*\*?\s*[\w$]*\s*\(", 3),
     _clue(r"=>", 2),
+    _clue(r"(?:^|[(,=]|\basync)\s*(?:\([^()\n]{0,200}\)|[\w$]+)\s*=>", 1),
     _clue(r"[!=]==", 2),
     _clue(r"\bconsole\.\w+\s*\(", 3),
     _clue(r"\brequire\s*\(", 3),
+    _clue(r"^\s*(?:module\.exports|exports\.\w+)\s*=", 3),
     _clue(r"^\s*import\b[^\n]*\bfrom\s|^\s*import\s+[\"']|^\s*import\s*\{", 3),
     _clue(r"^\s*export\s+(?:default|const|let|function|class|async|type|interface|\{)", 3),
     _clue(r"\b(?:document|window|process|Promise|JSON|Math|Object)\.[a-zA-Z]", 2),
     _clue(r"\bclass\s+\w+[^:\n]*\{", 2),
     _clue(r"\}\s*(?:else|catch|finally)\b", 2),
     _clue(r"\bnew\s+[A-Z]\w*\s*[(<]", 1),
+    _clue(r"^\s*(?:throw\s+)?new\s+[A-Z]\w*\s*\(", 2),
     _clue(r"\b(?:async|await)\b", 1),
     _clue(r";\s*$", 1),
     _clue(r"^\s*//|/\*", 1),
@@ -75,9 +78,13 @@ NODE = re.compile(
     r"worker_threads|fs/promises|timers/promises|perf_hooks|jsdom)[\"']"
 )
 JSX = re.compile(r"(?:return|=>|[(=])\s*\(?\s*<(?:[A-Za-z][\w.]*[\s/>]|>)")
+JSX_ALONE = re.compile(r"\s*<(?:[A-Z][\w.]*[\s/>]|>)")
+JSX_END = re.compile(r"</|/>")
 PAGE_NAMES = frozenset({"document", "window", "alert", "localStorage", "sessionStorage", "navigator"})
 NODE_NAMES = frozenset({"require", "process", "module", "Buffer", "__dirname", "__filename"})
-JAVASCRIPT_NAMES = frozenset({"console", "JSON", "Math", "Object", "Promise", "fetch", "setTimeout", "setInterval"})
+JAVASCRIPT_NAMES = frozenset(
+    {"console", "JSON", "Math", "Object", "Promise", "let", "const", "fetch", "setTimeout", "setInterval"}
+)
 
 # Commands, of which the second row are English words as well.
 COMMANDS = frozenset(
@@ -97,6 +104,8 @@ ENGLISH = frozenset(
 SMALL_WORDS = frozenset("a an the me my this that is are be to of and with for in on it you your i we please".split())  # noqa: SIM905
 # "git is …"
 SAYING = frozenset("is are was has can will does and or".split())  # noqa: SIM905
+# What JavaScript exports, unlike a shell.
+EXPORTED = frozenset("default const let var function class async type interface enum { *".split())  # noqa: SIM905
 BASH = (
     _clue(r"\$\(", 2),
     _clue(r"\$\{?[A-Za-z_#?@*1-9]", 1),
@@ -111,32 +120,23 @@ BASH = (
     _clue(r"^\s*for\s+\w+\s+in\s+[^:\n]*(?:;\s*do\b|$)", 3),
     _clue(r"^\s*(?:set\s+-|source\s+\S|alias\s+\w+=|trap\s|shift\b|declare\s+-|local\s+\w)", 3),
 )
-# What there is no kernel for unless one is installed.
-OTHERS = (
-    ("php", re.compile(r"^\s*<\?php")),
-    ("cpp", re.compile(r"^\s*#include\s*[<\"](?:iostream|vector|string|map|algorithm)[>\"]", re.MULTILINE)),
-    ("c", re.compile(r"^\s*#include\s*[<\"]", re.MULTILINE)),
-    ("java", re.compile(r"\bpublic\s+(?:final\s+|static\s+)*(?:class|void)\s+\w+", re.MULTILINE)),
-    ("csharp", re.compile(r"^\s*using\s+System\b.*;", re.MULTILINE)),
-    ("go", re.compile(r"^package\s+\w+\s*$[\s\S]*^func\s", re.MULTILINE)),
-    ("rust", re.compile(r"^\s*(?:pub\s+)?fn\s+\w+\s*\([^)]{0,200}\)[^{]{0,200}\{", re.MULTILINE)),
-    (
-        "sql",
-        re.compile(
-            r"^\s*(?:SELECT\s[\s\S]+\sFROM\s|CREATE\s+TABLE\s|INSERT\s+INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s)",
-            re.IGNORECASE,
-        ),
-    ),
-)
 CSS_RULE = re.compile(r"\s*(?:@[\w-]+[^{};]*;|[^{}()=;]*(?:\([^{}()=;]*\)[^{}()=;]*)*\{(?:[^{}]|\{[^{}]*\})*\})")
 CSS_DECLARATION = re.compile(r"[{;]\s*-{0,2}[a-z][\w-]*\s*:\s*[^;{}]+[;}]")
 COMMENT = re.compile(r"/\*[\s\S]*?(?:\*/|\Z)")
+# Words before `{` that no selector is.
+NO_SELECTOR = re.compile(
+    r"(?<![\w.#:\[-])(?:export|default|function|class|interface|type|enum|struct|namespace|module|const|let|var|if|else|"
+    r"for|while|do|try|catch|finally|switch|return|async|func|fn|fun|def|package|public|private|trait|impl|object\s+[A-Z])"
+    r"(?![\w-])"
+)
 HEREDOC = re.compile(r"<<-?\s*[\"']?(\w+)")
 # Texts and comments of JavaScript. What is in them is not code, and may be in any language.
 TEXT = re.compile(
     r"`(?:\\.|[^`\\])*(?:`|\Z)|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|/\*[\s\S]*?(?:\*/|\Z)|(?<![:\w])//[^\n]*"
 )
 TEMPLATE = re.compile(r"`(?:\\.|[^`\\])*(?:`|\Z)")
+LONE_TEMPLATE = re.compile(r"`((?:\\.|[^`\\])*)`\s*;?\Z")
+COMMENTS = re.compile(r"/\*[\s\S]*?(?:\*/|\Z)|//[^\n]*")
 TAGS = (
     "html head body div span p h1 h2 h3 h4 h5 h6 ul ol li table form input button a img section main header footer nav "
     "article aside style script svg canvas iframe video audio pre blockquote details dl figure label select textarea "
@@ -171,6 +171,23 @@ def is_typed(code: str) -> bool:
     return weigh(TEXT.sub("''", code), TYPESCRIPT) >= 3
 
 
+def is_jsx(code: str) -> bool:
+    """`code`: without texts that go over several lines."""
+    bare = TEXT.sub("''", code)
+    return (JSX.search(bare) or JSX_ALONE.match(bare)) is not None and JSX_END.search(bare) is not None
+
+
+def javascript_alone(code: str) -> str | None:
+    """Why it is JavaScript where there is nothing to weigh, as a sentence."""
+    bare = code.strip()
+    if bare.startswith(("//", "/*")) and not COMMENTS.sub("", bare).strip():
+        return "There are comments in it, as JavaScript has them, and nothing else."
+    found = LONE_TEMPLATE.match(bare)
+    if found is not None and ("${" in found[1] or not is_command(found[1].strip())):
+        return "It is a template literal of JavaScript's."
+    return None
+
+
 def looked_at(code: str) -> str:
     return "\n".join(line[:LONGEST_LINE] for line in code[:LOOKED_AT].split("\n"))
 
@@ -202,6 +219,8 @@ def is_command(line: str) -> bool:
     if first == "sudo" and len(words) > 1:
         first = words[1]
     rest = words[1:]
+    if first == "export" and rest and rest[0] in EXPORTED:
+        return False
     if first in COMMANDS:
         return not (rest and (rest[0].startswith(("(", "=", ".")) or rest[0] in SAYING))
     return first in ENGLISH and not is_sentence(line) and not (rest and rest[0].startswith(("(", "=", "+=")))
@@ -233,5 +252,8 @@ def is_css(code: str) -> bool:
     bare = COMMENT.sub("", code).strip()
     place = 0
     while place < len(bare) and (rule := CSS_RULE.match(bare, place)) is not None and rule.end() > place:
+        selector = rule[0].partition("{")[0].strip()
+        if not selector or NO_SELECTOR.search(selector):
+            return False
         place = rule.end()
     return bool(bare) and place >= len(bare) and CSS_DECLARATION.search(bare) is not None

@@ -17,7 +17,7 @@ from ..api.executions import until_done
 from ..api.models import Body, Text
 from ..api.problems import JSON
 from ..api.sse import EventStream, execution_events
-from ..errors import BadRequest
+from ..errors import BadRequest, UnknownLanguage
 from ..events.log import EventLog
 from ..languages import DEFAULT
 from ..sessions import browser
@@ -37,6 +37,8 @@ IN_A_SESSION = (
     "Run it in a session, by session_id: there it runs until its time limit, timeout_s, or until it is interrupted, "
     "and code of the same session can send it requests."
 )
+
+IF_IT_IS_NOT = "If it is another, say so by language; details has those that there are."
 
 
 class Base64(Body):
@@ -71,10 +73,7 @@ async def get_execute(house: House) -> Response:
             "message": "kernelgw runs code in sandboxed sessions",
             "platform": sys.platform,
             "version": __version__,
-            "languages": [
-                *house.languages().names,
-                *sorted(set(browser.LANGUAGES.values()) - set(house.languages().names)),
-            ],
+            "languages": _languages(house, None),
         }
     )
 
@@ -88,10 +87,26 @@ async def post_execute(body: ExecuteBody, request: Request, house: House, shots:
     run = _Run(body, found, house, shots)
     if found.engine == browser.ENGINE:
         return await run.shown(request)
-    language = house.speaks(found.language, environment).name
+    if (spoken := house.languages(environment).find(found.language)) is None:
+        raise _unknown(found, house, environment)
+    language = spoken.name
     if body.session_id is None and (why := serves(found.code, language)) is not None:
         return JSON(refusal("ServerProgram", why, IN_A_SESSION, found))
     return await run.in_kernel(language, request)
+
+
+def _languages(house: Registry, environment: str | None) -> list[str]:
+    """Those for a browser, too."""
+    names = house.languages(environment).names
+    return [*names, *sorted(set(browser.LANGUAGES.values()) - set(names))]
+
+
+def _unknown(found: Route, house: Registry, environment: str | None) -> UnknownLanguage:
+    names = _languages(house, environment)
+    message = f"There is no language {found.language[:200]!r} here."
+    if found.guessed:
+        return UnknownLanguage(f"{found.reason} {message}", IF_IT_IS_NOT, languages=names)
+    return UnknownLanguage(message, languages=names)
 
 
 class _Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from ..languages import BASH, JAVASCRIPT, PYTHON, TYPESCRIPT
@@ -28,8 +28,15 @@ RUNNERS = MappingProxyType(
 FOREVER = frozenset({"serve_forever", "run_forever"})
 # Of a program that also ends its server, or calls its application without one.
 ENDS = re.compile(
-    r"\.shutdown\s*\(|\btest_client\b|\bTestClient\b|\bASGITransport\b|\bhandle_request\s*\(|\bThread\s*\("
+    r"\.shutdown\b|\btest_(?:client|cli_runner|request_context)\b|\bTestClient\b|\bASGITransport\b|\bAppTest\b|"
+    r"\bhandle_request\s*\(|\b_exit\s*\(|\bos\.kill\s*\(|\binterrupt_main\b|\balarm\s*\("
 )
+# … or that of an event loop, after a time.
+LOOP_ENDS = re.compile(r"\bwait_for\s*\(|\btimeout(?:_at)?\s*\(|\.cancel\s*\(|\bcall_(?:later|at|soon)\w*\s*\(")
+# What has others do what it is given, beside the rest of the program.
+BESIDE = frozenset(
+    {"Thread", "Process", "Timer", "submit", "start_new_thread", "to_thread", "run_in_executor", "create_task"}
+) | {"ensure_future"}
 WORTH_A_LOOK = re.compile(
     r"Flask|FastAPI|Starlette|Quart|Bottle|Sanic|Litestar|Dash|SocketIO|Blocks|Interface|uvicorn|waitress|hypercorn|"
     r"aiohttp|serve_forever|run_forever|streamlit"
@@ -38,7 +45,10 @@ LISTENS = re.compile(r"[\w$)]\s*\.listen\s*\(")
 NODE_SERVER = re.compile(
     r"[\"'](?:node:)?(?:https?|net|http2)[\"']|[\"'](express|fastify|koa|@hapi/hapi|restify|polka|ws|socket\.io|hono)[\"']"
 )
-NODE_ENDS = re.compile(r"\.close\s*\(|process\.exit\s*\(")
+NODE_ENDS = re.compile(
+    r"\.close\s*\(|process\.exit\s*\(|\.unref\s*\(|\.abort\s*\(|\bAbortSignal\.timeout\b|"
+    r"\b(?:fetch|get|request|axios|connect|createConnection)\s*\(\s*[^)\n]{0,60}(?:localhost|127\.0\.0\.1)"
+)
 SHELL_SERVERS = re.compile(
     r"(?:sudo |exec |env )?(?:[A-Z_]+=\S+ )*"
     r"(python3? -m (?:http\.server|flask run|uvicorn|gunicorn)\b|"
@@ -46,6 +56,9 @@ SHELL_SERVERS = re.compile(
     r"npm (?:start|run (?:dev|start|serve))|(?:yarn|pnpm) (?:start|dev)|npx (?:serve|http-server|vite)|"
     r"next dev|vite|nginx|php -S|rails s)(?![\w.-]))"
 )
+# Texts and comments, and what stands between commands; `2>&1` and `&>` do not.
+SHELL_TEXT = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|(?<!\S)#[^\n]*")
+SHELL_ENDS = re.compile(r"(\n|;|&&|\|\||(?<![>&])&(?![>&]))")
 
 
 def serves(code: str, language: str) -> str | None:
@@ -68,22 +81,65 @@ def _python(code: str) -> str | None:
             return None
     made: dict[str, str] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom) and _imports(node, "streamlit"):
-            return "It is a Streamlit page, which a server of its own shows."
         made.update(_applications(node))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and (why := _runs(node, made)) is not None:
+    if _is_streamlit(tree):
+        return "It is a Streamlit page, which a server of its own shows."
+    for node in _reached(tree):
+        if isinstance(node, ast.Call) and (why := _runs(node, made, LOOP_ENDS.search(code) is not None)) is not None:
             return why
+    if any(isinstance(node, ast.Call) and _last(node.func) in BESIDE for node in ast.walk(tree)) or _shows(tree, made):
+        return None
     decorated = {name for name in _routes(tree) if name in made}
     for name in sorted(decorated):
         return f"It is a {made[name]} application, which a server runs."
     return None
 
 
-def _imports(node: ast.Import | ast.ImportFrom, module: str) -> bool:
-    if isinstance(node, ast.ImportFrom):
-        return (node.module or "").split(".")[0] == module
-    return any(alias.name.split(".")[0] == module for alias in node.names)
+def _is_streamlit(tree: ast.Module) -> bool:
+    """Whether it calls something of Streamlit's."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {each.asname or "streamlit" for each in node.names if each.name.split(".")[0] == "streamlit"}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "streamlit":
+            names |= {each.asname or each.name for each in node.names}
+    return any(isinstance(node, ast.Call) and _first(node.func) in names for node in ast.walk(tree))
+
+
+def _reached(tree: ast.Module) -> Iterator[ast.AST]:
+    """All but functions that nothing calls, and what others are given to do beside the rest."""
+    called = {_last(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            left_out = node.name not in called and not node.decorator_list
+        elif isinstance(node, ast.ClassDef):
+            left_out = any(_last(base) in BESIDE for base in node.bases)
+        else:
+            left_out = isinstance(node, ast.Lambda) or (isinstance(node, ast.Call) and _last(node.func) in BESIDE)
+        if not left_out:
+            yield node
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _shows(tree: ast.Module, made: Mapping[str, str]) -> bool:
+    """Whether it does more than to declare an application: it prints, checks, or ends with a value."""
+    for number, node in enumerate(tree.body, 1):
+        if isinstance(node, ast.Assert):
+            return True
+        if isinstance(node, ast.Expr):
+            root = _first(node.value.func) if isinstance(node.value, ast.Call) else _first(node.value)
+            if root == "print" or (number == len(tree.body) and root not in made):
+                return True
+    return False
+
+
+def _first(expression: ast.expr) -> str:
+    """The name that `a.b.c` begins with."""
+    while isinstance(expression, ast.Attribute | ast.Call):
+        expression = expression.value if isinstance(expression, ast.Attribute) else expression.func
+    return expression.id if isinstance(expression, ast.Name) else ""
 
 
 def _applications(node: ast.AST) -> dict[str, str]:
@@ -103,11 +159,13 @@ def _applications(node: ast.AST) -> dict[str, str]:
     return found
 
 
-def _runs(call: ast.Call, made: dict[str, str]) -> str | None:
+def _runs(call: ast.Call, made: dict[str, str], loop_ends: bool) -> str | None:
     if not isinstance(call.func, ast.Attribute):
         return None
     name, owner = call.func.attr, call.func.value
     if name in FOREVER:
+        if loop_ends:
+            return None
         return f"It calls {name}(), which answers requests until it is stopped."
     if isinstance(owner, ast.Name):
         if RUNNERS.get(owner.id) == name:
@@ -145,9 +203,13 @@ def _node(code: str) -> str | None:
 
 
 def _shell(code: str) -> str | None:
-    for line in clues.without_heredocs(clues.looked_at(code)).split("\n"):
-        command = " ".join(line.partition("#")[0].split())
-        found = SHELL_SERVERS.match(command)
-        if found is not None and not command.endswith("&") and not re.search(r" --(?:version|help)\b", command):
-            return f"{found[1]} answers requests until it is stopped."
-    return None
+    """By the last command, if it is not run beside others: one before it may have been ended by then."""
+    bare = clues.without_heredocs(clues.looked_at(code)).replace("\\\n", " ")
+    bare = SHELL_TEXT.sub("x", bare)
+    parts = [" ".join(part.split()) for part in SHELL_ENDS.split(bare)]
+    while parts and parts[-1] in ("", "\n", ";"):
+        del parts[-1]
+    found = SHELL_SERVERS.match(parts[-1]) if parts else None
+    if found is None or re.search(r" --(?:version|help)\b", parts[-1]):
+        return None
+    return f"{found[1]} answers requests until it is stopped."

@@ -10,7 +10,7 @@ from fastapi import Depends, Request, Response
 from starlette.requests import HTTPConnection
 
 from ..access.caller import CALLER, Caller
-from ..errors import BadRequest
+from ..errors import SAY_JSON, BadRequest
 from .hall import Hall
 from .visit import Visit
 
@@ -34,11 +34,11 @@ async def _body(request: Request) -> Mapping[str, Any]:
     """A JSON object; clients send an empty body, or null, where there is nothing to say."""
     data = await request.body()
     if data and request.headers.get("content-type", "application/json").partition(";")[0] not in KINDS:
-        raise BadRequest("A body is JSON here, and says so.")
+        raise BadRequest("A body is JSON here, and says so.", SAY_JSON)
     try:
         value = orjson.loads(data or b"null")
-    except orjson.JSONDecodeError:
-        raise BadRequest("The body is not JSON.") from None
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"The body is not JSON: line {error.lineno}, column {error.colno}: {error.msg}.") from None
     if value is None:
         return {}
     if not isinstance(value, dict):

@@ -38,6 +38,11 @@ def explain(report: Report, number: int, sources: Sources, workspace: str) -> Fa
     return Failure(name, value, _traceback(name, value, frames), frames)
 
 
+def with_nul(line: int, number: int, sources: Sources) -> Failure:
+    """For a cell that was not handed to the shell, which would leave the character out and say nothing."""
+    return _unread(line, "a NUL character, which no program of Bash can have", number, sources)
+
+
 def _unread(line: int, told: str, number: int, sources: Sources) -> Failure:
     lines = sources.get(number, ())
     value = told

@@ -17,7 +17,7 @@ from ..linux import set_process_name
 from . import completion
 from .asking import Asking
 from .display import bundle
-from .failures import explain
+from .failures import explain, with_nul
 from .shell import Ended, Report, Shell
 
 # Cells whose lines are kept for errors in functions that they defined, and no more of it than this, in characters.
@@ -88,6 +88,8 @@ class BashKernel(HostedKernel):
             return None
         number = self.execution_count
         self._keep(number, code)
+        if (place := code.find("\0")) >= 0:
+            return with_nul(code.count("\n", 0, place) + 1, number, self._sources)
         self._busy, self._context = True, contextvars.copy_context()
         try:
             report = await self._run(code, number)

@@ -176,6 +176,7 @@ def test_frames(bash: Session) -> None:
         ("echo 1\nfi", 2, "`fi'"),
         ("cat <<END\nx", 2, "unexpected end of the cell"),
         ("for x in; do", 1, "unexpected end of the cell"),
+        ("echo 1\necho a\0b", 2, "a NUL character"),
     ],
 )
 def test_syntax_errors(bash: Session, code: str, line: int, said: str) -> None:

@@ -155,11 +155,27 @@ def test_the_language_is_found_out(execute: Execute, asked: JSON) -> None:
 @pytest.mark.parametrize("language", ["klingon", "c++", "x" * 1000, "ruby", "../python"])
 def test_a_wrong_language(house: House, language: str) -> None:
     error = refused(house, 400, "unknown_language", code="print(1)", language=language)
-    assert "python" in error["details"]["languages"]
+    assert error["details"]["languages"] == house.client.get(PATH).json()["languages"]
+    assert {"python", "html", "css"} <= set(error["details"]["languages"])
 
 
 def test_code_in_another_language_is_told_by_its_name(house: House) -> None:
-    assert "'rust'" in refused(house, 400, "unknown_language", code="fn main() {\n    println!(1);\n}")["message"]
+    error = refused(house, 400, "unknown_language", code="fn main() {\n    println!(1);\n}")
+    assert "looks like Rust" in error["message"]
+    assert "'rust'" in error["message"]
+    assert "html" in error["details"]["languages"]
+
+
+def test_a_prompt_and_a_magic_come_off(execute: Execute) -> None:
+    assert execute("$ echo hi\nhi")["output"] == "hi\n"
+    assert execute("%%js\nconsole.log([1, 2].map(x => x * 2).length)")["output"] == "2\n"
+    assert execute("!echo hi")["language"] == "python"
+
+
+def test_json_without_its_content_type(house: House) -> None:
+    for path in (PATH, "/v1/sessions", "/v1/keys", "/api/kernels"):
+        response = house.client.post(path, content='{"code": "1"}', headers={"Content-Type": "text/plain"})
+        assert "Content-Type: application/json" in problem(response, 400, "bad_request")["hint"], path
 
 
 @pytest.mark.parametrize("code", ["", " \n", "```python\n```", '{"a": 1}', "Write me a program that counts to ten."])
@@ -536,6 +552,27 @@ def test_a_server_is_told_as_one_and_does_not_hang(house: House, execute: Execut
     assert "Flask" in found["error"]
     assert "session_id" in found["error"]
     assert sessions(house) == []
+
+
+def test_a_server_beside_the_rest_of_a_program_is_run(execute: Execute) -> None:
+    code = """
+import threading, urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Hello(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'hello')
+server = HTTPServer(('127.0.0.1', 0), Hello)
+threading.Thread(target=lambda: server.serve_forever(), daemon=True).start()
+print(urllib.request.urlopen(f'http://127.0.0.1:{server.server_port}/').read())
+"""
+    assert execute(code)["output"] == "b'hello'\n"
+    code = (
+        "python3 -m http.server 8000 --bind 127.0.0.1 >/dev/null 2>&1 & "
+        "until : 2>/dev/null </dev/tcp/127.0.0.1/8000; do sleep 0.1; done; echo it is up; kill %1"
+    )
+    assert execute(code, language="bash", timeout_s=30)["output"].startswith("it is up\n")
 
 
 def test_a_server_runs_in_a_session(house: House) -> None:
