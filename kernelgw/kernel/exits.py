@@ -12,6 +12,8 @@ from typing import Any
 
 # What Python writes, and what our kernels do for the programs that they drive.
 FATAL_LINE = re.compile(r"^Fatal (?:Python )?error: (.{1,500})", re.MULTILINE)
+# What a kernel writes that ends itself.
+ENDED_LINE = re.compile(r"^Kernel ended: (.{1,500})", re.MULTILINE)
 HEAP = re.compile(r"heap out of memory", re.IGNORECASE)
 # The innermost line of a cell, as faulthandler tells it.
 CURRENT = "Current thread"
@@ -86,6 +88,8 @@ def explain(
         return _killed(oom_kills, by_session, number)
     if number in CRASHES:
         return _crashed(number, crash_log, manner)
+    if code and (ended := ENDED_LINE.search(crash_log)):
+        return Exit("exited", f"The kernel ended itself: {ended.group(1).strip().rstrip('.')}.", LOST, code)
     said = _fatal(crash_log)
     if number is not None:
         return Exit("killed", f"The kernel was ended by {_signal_name(number)}{said}.", LOST, None, number)

@@ -29,6 +29,8 @@ FIRST_LOOK_S, LOOK_S = 0.02, 0.05
 MANY_LOOKS = 3
 # And where that cannot be seen (gVisor), whoever runs the cell is asked after so many, in case somebody waits.
 BLIND_LOOKS = 20
+# Nothing is on its way into a terminal that was found empty so often, one look after the other.
+ARRIVED_LOOKS = 10
 # A line that is longer does not fit into a terminal that gives whole lines.
 LONGEST_LINE = 4000
 END_OF_FILE = "\x04"
@@ -118,8 +120,11 @@ class Asking:
             except BlockingIOError:
                 await asyncio.sleep(0.005)
         if long:
-            while self._unread():  # noqa: ASYNC110 - a terminal tells nobody that it was read
+            # A terminal tells nobody that it was read, and what was written arrives there a little later.
+            nothing = 0
+            while nothing < ARRIVED_LOOKS:
                 await asyncio.sleep(0.005)
+                nothing = 0 if self._unread() else nothing + 1
             self._lines(True)
 
     def _lines(self, whole: bool) -> None:

@@ -72,6 +72,8 @@ def _said(report: Report, known: tuple[str, ...]) -> tuple[str, str]:
     _, line, command, missing, _, parts, last = known[:HEAD]
     if command == f"exit {status}":
         return "ExitCode", f"{_code(status)} by `exit` in line {line}"
+    if missing and "/" in missing:
+        return "CommandNotFound", f"{missing}: No such file or directory (exit code {status}, line {line})"
     if missing:
         return "CommandNotFound", f"{missing}: command not found (exit code {status}, line {line})"
     if int(parts) > 1:

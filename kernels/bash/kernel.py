@@ -7,7 +7,6 @@ import contextlib
 import contextvars
 import os
 import shlex
-import signal
 from collections import OrderedDict
 from typing import Any, NoReturn
 
@@ -22,8 +21,9 @@ from .shell import Ended, Report, Shell
 
 # Cells whose lines are kept for errors in functions that they defined, and no more of it than this, in characters.
 MOST_CELLS, MOST_TEXT = 200, 1 << 20
-# Exit codes of a shell that cannot say any more how a cell ended.
-LOST = (72, 73)
+# Exit code of a shell that cannot say any more how a cell ended.
+UNHEARD = 73
+CANNOT_TELL = "its shell had nothing to tell by how a cell ended: the cell had closed or replaced its descriptor 244"
 RESUMED = (
     "[the cell ended its shell; a new one has its variables, functions and options, but does not know "
     "{jobs} any more]\n"
@@ -159,14 +159,13 @@ class BashKernel(HostedKernel):
         """This process ends as the shell did: so it is told why."""
         assert self.chassis is not None
         code = os.waitstatus_to_exitcode(status)
-        why = "the cell closed what the kernel hears its shell by" if code in LOST else "the shell ended"
-        os.write(self.chassis.log_fd, f"Fatal error: {why}\n".encode())
+        if self._shell.lost or code == UNHEARD:
+            os.write(self.chassis.log_fd, f"Kernel ended: {self._shell.lost or CANNOT_TELL}\n".encode())
+            self.chassis.leave(UNHEARD)
+        os.write(self.chassis.log_fd, b"Fatal error: the shell ended\n")
         if code < 0:
-            self.chassis._finish()
-            with contextlib.suppress(OSError):
-                signal.signal(-code, signal.SIG_DFL)
-            os.kill(os.getpid(), -code)
-        self.chassis.leave(code if code >= 0 else 128 - code)
+            self.chassis.die(-code)
+        self.chassis.leave(code)
         raise AssertionError("it has left")
 
     def do_shutdown(self, restart: bool) -> dict[str, Any]:

@@ -1,24 +1,32 @@
-"""One bash, alive for as long as its kernel: cells go in as files, and what came of each is told by a fifo."""
+"""One bash, alive for as long as its kernel: cells go in as files, and what came of each is told by a pipe."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import secrets
 import shlex
 import shutil
 import signal
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import struct
+import termios
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from .traces import folder, group, parents
 
 PRELUDE = (Path(__file__).parent / "prelude.sh").read_text()
 PLACES = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash")
 ARGUMENTS = ("bash", "--noprofile", "--norc", "--noediting", "-i")
 # What cells have as stdout and stderr; the numbers are in prelude.sh too.
 STDOUT, STDERR, LINES = 241, 242, 243
+# By what it tells, and by what it is answered.
+REPORTS, ANSWERS = 244, 245
+# What is no line after so much is none of the shell's.
+LONGEST_LINE, MOST_READS = 1 << 18, 16
 SEPARATOR = "\x1f"
 # By this the shell is told of an interrupt, besides SIGINT.
 STOP = 63
@@ -28,6 +36,13 @@ LONGEST_GROUP = 5000
 AGAIN_S, SIGNAL_S, LONGEST_SIGNAL_S = 0.1, 1.0, 8.0
 SETTLE_S = 0.05
 POLL_S = 0.1
+# The shell has read the line that asks for the end of a cell, and says nothing: how often it is asked again.
+LOOK_S, MOST_LOOKS = 1.0, 4
+# After an interrupt, a cell of which nothing but the shell itself runs has so long to end.
+GIVE_UP_S = 5.0
+CLOSED = "the cell closed or replaced its descriptors 241 or 242, by which its output is heard"
+SILENT = "its shell reads on, but no longer tells how a cell ends; a cell has changed what it tells that by"
+STUCK = f"its shell went on for {GIVE_UP_S:.0f} seconds after an interrupt, with no program of the cell running"
 NULL = "/dev/null"
 
 
@@ -62,11 +77,17 @@ class Shell:
         self.loop = asyncio.get_running_loop()
         self._folder = ""
         self._pid = -1
-        self._lines = self._reports = self._answers = -1
+        self._program = ""
+        self._lines = self._reports = self._answers = self._lock = -1
         self._rest = b""
         self._waiting: dict[str, asyncio.Future[list[str]]] = {}
         self._current = ""
         self._interrupted = False
+        self._interrupted_at = 0.0
+        # Children that were there before the cell.
+        self._before: frozenset[int] = frozenset()
+        # Why it was ended by this side, if it was.
+        self.lost = ""
         self._again: asyncio.TimerHandle | None = None
         self.ended: asyncio.Future[int] = self.loop.create_future()
 
@@ -74,11 +95,11 @@ class Shell:
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Raises OSError."""
-        self._folder = tempfile.mkdtemp(prefix=".cells-")
-        for name in ("report", "answers"):
-            os.mkfifo(self._path(name), 0o600)
-        self._reports = os.open(self._path("report"), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._answers = os.open(self._path("answers"), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._folder, self._lock = folder()
+        self._reports, report = os.pipe2(os.O_CLOEXEC)
+        answer, self._answers = os.pipe2(os.O_CLOEXEC)
+        for fd in (self._reports, self._answers):
+            os.set_blocking(fd, False)
         self.loop.add_reader(self._reports, self._hear)
         self._write("prelude", PRELUDE)
         read, self._lines = os.pipe2(os.O_CLOEXEC)
@@ -86,6 +107,7 @@ class Shell:
         program = next((place for place in PLACES if os.access(place, os.X_OK)), None) or shutil.which("bash")
         if program is None:
             raise FileNotFoundError("there is no bash on this machine")
+        self._program = program
         self._pid = os.posix_spawn(
             program,
             ARGUMENTS,
@@ -95,13 +117,16 @@ class Shell:
                 (os.POSIX_SPAWN_DUP2, 2, STDERR),
                 (os.POSIX_SPAWN_DUP2, read, 0),
                 (os.POSIX_SPAWN_DUP2, read, LINES),
+                (os.POSIX_SPAWN_DUP2, report, REPORTS),
+                (os.POSIX_SPAWN_DUP2, answer, ANSWERS),
                 (os.POSIX_SPAWN_OPEN, 1, NULL, os.O_WRONLY, 0),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
             ],
             setsigdef=[number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)],
             setsigmask=[],
         )
-        os.close(read)
+        for fd in (read, report, answer):
+            os.close(fd)
         self._follow()
         self._say(f"__kgw_dir={shlex.quote(self._folder)}; . {shlex.quote(self._path('prelude'))}")
 
@@ -139,11 +164,12 @@ class Shell:
 
     async def run(self, code: str, number: int, stdin: str | None) -> Report:
         """`stdin`: a path, or None for nothing to read. Raises Ended, and OSError when there is no room for it."""
+        self._again_there()
         name = f"cell-{number}"
         text, whole = cell(code)
         self._write("unread", "")
         self._write(name, text)
-        self._interrupted = False
+        self._interrupted, self._before = False, self._children()
         unread = f"|{shlex.quote(self._path('unread'))}" if whole else f"&{STDERR}"
         redirections = f"<{shlex.quote(stdin or NULL)} >&{STDOUT} 2>{unread}"
         try:
@@ -177,15 +203,36 @@ class Shell:
         try:
             self._say(line)
             self._say(self._current)
-            await asyncio.wait((told, self.ended), return_when=asyncio.FIRST_COMPLETED)
-            if told.done():
-                return told.result()
-            raise Ended(self.ended.result())
+            return await self._told(told)
         finally:
             self._current = ""
             del self._waiting[nonce]
             if self._again is not None:
                 self._again.cancel()
+
+    async def _told(self, told: asyncio.Future[list[str]]) -> list[str]:
+        """The shell reads byte by byte, and the line that asks is the last: once it is read, the answer comes. Who has
+        read it several times has also gone through with it."""
+        looks = 0
+        while True:
+            await asyncio.wait((told, self.ended), timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+            if told.done():
+                return told.result()
+            if self.ended.done():
+                raise Ended(self.ended.result())
+            looks = 0 if self._unread() else looks + 1
+            if looks >= MOST_LOOKS:
+                self._lose(SILENT)
+            elif looks:
+                self._say(self._current)
+
+    def _unread(self) -> bool:
+        return bool(struct.unpack("i", fcntl.ioctl(self._lines, termios.FIONREAD, bytes(4)))[0])
+
+    def _lose(self, why: str) -> None:
+        if not self.lost and not self.ended.done():
+            self.lost = why
+            os.kill(self._pid, signal.SIGKILL)
 
     def _say(self, line: str) -> None:
         # Nothing more fits only if a cell goes on through many interrupts: what asks for its end is there already.
@@ -197,7 +244,8 @@ class Shell:
     def interrupted(self) -> None:
         """It has had SIGINT, as all of its group have. A line that it was reading is lost then, perhaps the one that
         asks for the end of the cell."""
-        self._interrupted = True
+        if not self._interrupted:
+            self._interrupted, self._interrupted_at = True, self.loop.time()
         if self._current and not self.ended.done():
             os.kill(self._pid, STOP)
             self._say(self._current)
@@ -208,11 +256,14 @@ class Shell:
         next command, before the shell had heard that all is to stop."""
         if not self._current or self.ended.done():
             return
+        if self.loop.time() - self._interrupted_at > GIVE_UP_S and self._alone():
+            self._lose(STUCK)
+            return
         os.kill(self._pid, STOP)
         self._say(self._current)
         if pause > SIGNAL_S:
             # Not to the shell, which would forget for it what it has just been told.
-            for pid in _group(but=self._pid):
+            for pid in group(but=self._pid):
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGINT)
         self._again = self.loop.call_later(pause, self._interrupt_again, min(2 * pause, LONGEST_SIGNAL_S))
@@ -221,19 +272,39 @@ class Shell:
         """Whether there was an interrupt; by then no signal is on its way that could hit the next cell."""
         if not self._interrupted:
             return False
-        while True:
+        until = self.loop.time() + GIVE_UP_S
+        while self.loop.time() < until:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._call("\\builtin :", '"$__kgw_last"'), SETTLE_S)
                 return True
+        await self._call("\\builtin :", '"$__kgw_last"')
+        return True
+
+    def _alone(self) -> bool:
+        """Whether the shell is one yet, and all that runs of the cell. A program may ignore an interrupt."""
+        with contextlib.suppress(OSError):
+            if not os.path.samefile(f"/proc/{self._pid}/exe", self._program):
+                return False
+        return self._children() <= self._before
+
+    def _children(self) -> frozenset[int]:
+        return frozenset(pid for pid, parent in parents() if parent == self._pid)
 
     # what it says
 
     def _hear(self) -> None:
+        # Others of the session can write here too, and as much as they like: so not all at once, nor kept for long.
         with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._reports, 1 << 16):
+            for _ in range(MOST_READS):
+                if not (data := os.read(self._reports, 1 << 16)):
+                    # Closed by all who had it.
+                    self.loop.remove_reader(self._reports)
+                    return
                 *lines, self._rest = (self._rest + data).split(b"\n")
                 for line in lines:
                     self._heard(line.decode(errors="replace").split(SEPARATOR))
+                if len(self._rest) > LONGEST_LINE:
+                    self._rest = b""
 
     def _heard(self, fields: list[str]) -> None:
         if fields[0] == "display" and len(fields) == 2:
@@ -245,7 +316,9 @@ class Shell:
             if self._current:
                 self._say(self._current)
             self._on_resumed(int(fields[1]) if fields[1].isdigit() else 0)
-        elif (waiting := self._waiting.get(fields[0])) is not None and not waiting.done():
+        elif fields == ["lost"]:
+            self._lose(CLOSED)
+        elif (waiting := self._waiting.get(fields[0])) is not None and not waiting.done() and _whole(fields):
             waiting.set_result(fields)
 
     def _report(self, fields: list[str], interrupted: bool) -> Report:
@@ -260,6 +333,12 @@ class Shell:
 
     # files
 
+    def _again_there(self) -> None:
+        """A cell may have removed the folder. Raises OSError."""
+        if not os.path.exists(self._path("prelude")):
+            os.makedirs(self._folder, 0o700, exist_ok=True)
+            self._write("prelude", PRELUDE)
+
     def _path(self, name: str) -> str:
         return f"{self._folder}/{name}"
 
@@ -273,14 +352,12 @@ class Shell:
                 os.unlink(self._path(each))
 
 
-def _group(but: int) -> Iterator[int]:
-    """Other processes of this one's group."""
-    own = os.getpid()
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) not in (own, but):
-            with contextlib.suppress(OSError):
-                if os.getpgid(int(name)) == os.getpgrp():
-                    yield int(name)
+def _whole(fields: Sequence[str]) -> bool:
+    """Whether it is what `_report` reads."""
+    with contextlib.suppress(ValueError, IndexError):
+        many = int(fields[3])
+        return int(fields[1]) >= 0 and (many != 2 or (int(fields[4]) >= 0 and len(fields) > 5))
+    return False
 
 
 def _bytes(text: str) -> bytes:

@@ -314,13 +314,18 @@ def test_what_cannot_be_displayed(bash: Session, file: str) -> None:
         ("exec true", "exited with code 0"),
         ("exec sh -c 'exit 3'", "exited with code 3"),
         ("kill -9 $$", "killed"),
-        ("exec 241>/dev/null", "code 72"),
-        ("rm -rf /tmp/.cells-*", "code 73"),
+        ("exec sh -c 'kill -SEGV $$'", "SIGSEGV: the shell ended"),
+        ("exec 241>/dev/null", "ended itself: the cell closed or replaced its descriptors 241 or 242"),
+        ("exec 244>&-", "ended itself: its shell had nothing to tell by"),
+        # What the kernel needs by name, and cannot get back.
+        ("builtin() { :; }; readonly -f builtin", "ended itself: its shell reads on"),
+        ("readonly __kgw_last", "ended itself: its shell reads on"),
+        ("unset -f __kgw_out", "ended itself: its shell reads on"),
     ],
 )
 def test_the_shell_is_ended(bash: Session, code: str, said: str) -> None:
     bash.value("gone=1; echo kept >file")
-    execution = bash.run(code, timeout_s=10)
+    execution = bash.run(code, timeout_s=20)
     assert execution["status"] == "killed", execution
     assert execution["state_lost"] is True
     assert said in execution["error"]["value"], execution["error"]
@@ -344,8 +349,82 @@ def test_the_shell_is_ended_between_cells(bash: Session) -> None:
 
 
 def test_cells_cannot_end_themselves_by_a_forged_report(bash: Session) -> None:
-    code = (
-        "for f in /tmp/.cells-*/report; do echo $'0123\\x1f0\\x1f/\\x1f0' >$f; echo garbage >$f; done; echo on; false"
-    )
-    execution = bash.run(code)
+    execution = bash.run("echo $'0123\\x1f0\\x1f/\\x1f0' >&244; echo garbage >&244; echo on; false")
     assert (execution["status"], text(execution)) == ("failed", "on\n")
+
+
+@pytest.mark.parametrize("line", ["printf 'x%.0s' {1..65536}", "head -c 3000000 /dev/zero", "printf 'x'"])
+def test_reports_are_found_after_what_others_write_there(bash: Session, line: str) -> None:
+    assert bash.value(f"{line} >&244; echo on", timeout_s=20) == "on\n"
+    assert bash.value("echo after", timeout_s=20) == "after\n"
+
+
+def test_other_kernels_of_the_session_cannot_stop_its_reports(house: House) -> None:
+    session = house.session(language="bash")
+    session.value("kept=1")
+    code = """
+import contextlib, glob, os
+for path in glob.glob("/tmp/.cells-*/report") + glob.glob("/proc/[0-9]*/fd/244"):
+    # It may not even see them.
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        for _ in range(16):
+            os.write(fd, b"x" * 4096)
+"""
+    session.value(code, language="python")
+    assert session.value("echo $kept", timeout_s=20) == "1\n"
+
+
+def test_the_folder_of_cells_may_be_removed(bash: Session) -> None:
+    bash.value("kept=1; rm -rf /tmp/.cells-*")
+    assert bash.value("echo $kept") == "1\n"
+    assert bash.run("rm -rf /tmp/.cells-*; exit 3")["error"]["value"].startswith("exit code 3")
+    assert bash.value("echo $kept") == "1\n"
+
+
+# names that the kernel uses too
+
+NAMES = (
+    "builtin command unset local printf read declare trap kill source . : [ test eval set exec return cd shift type wc"
+)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(f"{name}() {{ :; }}" for name in NAMES.split() if name not in ("trap", "exit")),
+        "builtin() { return 1; }; false; true",
+        'builtin() { command builtin "$@"; }',
+        "builtin() { :; }; export -f builtin",
+        "enable -n builtin",
+        "enable -n printf kill trap unset local return declare read cd",
+        f"shopt -s expand_aliases; for n in {NAMES}; do alias $n=false 2>/dev/null; done; true",
+        "POSIXLY_CORRECT=1",
+        "set -o posix",
+        "set -o posix; builtin() { :; }",
+        "export POSIXLY_CORRECT=1",
+    ],
+)
+def test_names_of_builtins_are_a_cell_s(bash: Session, code: str) -> None:
+    bash.value("kept=1")
+    execution = bash.run(f"{code}\necho a", timeout_s=20)
+    assert (execution["status"], text(execution)) == ("completed", "a\n"), execution
+    failed(bash, "(exit 4)", timeout_s=20)
+    assert failed(bash, "\\builtin set -e; \\exit 5", timeout_s=20)["value"].startswith("exit code 5")
+    # By which a new shell takes over.
+    failed(bash, "\\builtin set +e -u; \\builtin echo $nosuch", timeout_s=20)
+    assert bash.value("echo $kept", timeout_s=20) == "1\n"
+
+
+def test_options_are_the_same_after_a_function_called_builtin(bash: Session) -> None:
+    before = bash.value("shopt; set +o")
+    bash.value("builtin() { :; }")
+    assert bash.value("shopt; set +o") == before
+
+
+def test_files_that_are_not_there(bash: Session) -> None:
+    error = failed(bash, "./nope.sh")
+    assert (error["name"], error["value"]) == (
+        "CommandNotFound",
+        "./nope.sh: No such file or directory (exit code 127, line 1)",
+    )

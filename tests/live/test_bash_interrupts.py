@@ -112,3 +112,37 @@ def test_a_program_that_ignores_interrupts(make_house: Callable[..., House]) -> 
     assert (execution["status"], execution["state_lost"]) == ("timed_out", True)
     assert "deadline" in execution["error"]["value"]
     assert bash.value("echo ${gone-none}; cat file; ps ax | grep -c '[s]ignal.SIG_IGN' || :") == "none\nkept\n0\n"
+
+
+@pytest.mark.parametrize(
+    "code", ["builtin() { :; }; echo running; sleep 50", "enable -n builtin; echo running; sleep 50"]
+)
+def test_interrupt_without_builtin(bash: Session, code: str) -> None:
+    bash.value("kept=1")
+    with bash.stream(code) as stream:
+        stream.until_text("running")
+        bash.interrupt()
+        end = stream.until("execution.completed").data
+    assert (end["status"], end["state_lost"]) == ("interrupted", False), end
+    assert bash.value("echo $kept") == "1\n"
+
+
+def test_a_shell_that_is_stuck_ends_after_an_interrupt(bash: Session) -> None:
+    with bash.stream("builtin() { while :; do :; done; }; echo running") as stream:
+        stream.until_text("running")
+        bash.interrupt()
+        end = stream.until("execution.completed").data
+    assert end["state_lost"] is True, end
+    assert "seconds after an interrupt" in bash.execution(end["id"])["error"]["value"]
+    assert bash.value("echo on") == "on\n"
+
+
+def test_a_program_that_ignores_an_interrupt_goes_on(bash: Session) -> None:
+    program = "import signal, time; signal.signal(2, signal.SIG_IGN); print(1, flush=True); time.sleep(12); print(2)"
+    with bash.stream(f'python3 -c "{program}"') as stream:
+        stream.until_text("1\n")
+        bash.interrupt()
+        # Longer than a shell that is stuck would have.
+        stream.until_text("2\n")
+        end = stream.until("execution.completed").data
+    assert (end["status"], end["state_lost"]) == ("interrupted", False), end

@@ -172,6 +172,12 @@ def test_an_end_is_told_in_the_words_of_its_language(language: str, leaving: str
     assert ("os._exit" in left.hint) == (language == "python")
 
 
+def test_a_kernel_that_ended_itself_says_why_in_its_own_words() -> None:
+    found = told({"code": 73, "signal": None}, crash_log="noise\nKernel ended: its shell was lost.\n")
+    assert (found.cause, found.reason, found.code) == ("exited", "The kernel ended itself: its shell was lost.", 73)
+    assert "73" not in found.reason + found.hint
+
+
 @pytest.mark.parametrize("line", ["Fatal error: the worker was lost.", "Fatal Python error: the worker was lost"])
 def test_what_a_program_said_last_is_part_of_the_reason(line: str) -> None:
     log = f"noise\n{line}\nmore"
