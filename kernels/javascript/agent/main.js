@@ -11,6 +11,8 @@ const errors = require("./errors.js");
 const streams = require("./streams.js");
 const { Requiring } = require("./requiring.js");
 
+const MOST_AHEAD = 64 << 10;
+
 module.exports = function main(fds, watcher) {
   fs.closeSync(fds.agent);
   // Those of this program are for no other, which `fork` would give them to.
@@ -139,11 +141,13 @@ function follow(cells, channel) {
 class Input {
   constructor(fds, channel, cells) {
     Object.assign(this, { fds, channel, cells, given: true, may: false, stream: undefined, count: 0 });
+    this.timers = cells.timers.real;
+    cells.timers.reads = () => Boolean(this.stream?.reads && this.stream.waited);
     this.waiting = new Map();
   }
 
   begin({ given, may }) {
-    Object.assign(this, { given, may });
+    Object.assign(this, { given, may, read: Buffer.alloc(0) });
     // One that nobody listens to is forgotten: each cell reads from its own beginning.
     if (this.stream) this.stream = undefined;
     for (const { reject } of this.waiting.values()) reject(new Interrupted("the cell is over"));
@@ -196,7 +200,21 @@ class Input {
   // Of the text that came with the cell; null at its end.
   line(message) {
     if (message) process.stdout.write(message);
-    return readLine(0);
+    return this.read.length ? this.ahead(true)?.toString().replace(/\r?\n$/, "") : readLine(0);
+  }
+
+  // Of that text, for a stream: a line with its end, or much; null at the end.
+  ahead(line) {
+    let end;
+    while (!this.read.length || (line && (end = this.read.indexOf(10)) < 0)) {
+      const more = Buffer.alloc(MOST_AHEAD);
+      const size = fs.readSync(0, more, 0, MOST_AHEAD, null);
+      if (!size) break;
+      this.read = Buffer.concat([this.read, more.subarray(0, size)]);
+    }
+    const given = this.read.subarray(0, line && end >= 0 ? end + 1 : this.read.length);
+    this.read = this.read.subarray(given.length);
+    return given.length ? given : null;
   }
 }
 
