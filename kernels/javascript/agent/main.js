@@ -1,7 +1,7 @@
 "use strict";
 // The program in which cells run. `fds`: where messages go out and come in, where answers come, where interrupts come.
 
-const fs = require("fs");
+const { closeSync, readSync } = require("fs");
 const { Socket } = require("net");
 const { Worker } = require("worker_threads");
 const { Channel, STDOUT, STDERR } = require("./channel.js");
@@ -9,19 +9,22 @@ const { Cells, Interrupted } = require("./cells.js");
 const display = require("./display.js");
 const errors = require("./errors.js");
 const streams = require("./streams.js");
+const users = require("./users.js");
 const { Requiring } = require("./requiring.js");
 
 const MOST_AHEAD = 64 << 10;
 
 module.exports = function main(fds, watcher) {
-  fs.closeSync(fds.agent);
+  closeSync(fds.agent);
   // Those of this program are for no other, which `fork` would give them to.
   process.execArgv = [];
   const channel = new Channel(fds.out);
   const tell = (cell, message) => channel.message(cell, message);
   // Of errors that node itself writes about.
-  Object.defineProperty(Error, "prepareStackTrace", { value: errors.prepare, writable: true, configurable: true });
-  Error.stackTraceLimit = 30;
+  for (const each of [Error, users.Error]) {
+    Object.defineProperty(each, "prepareStackTrace", { value: errors.prepare, writable: true, configurable: true });
+    each.stackTraceLimit = 30;
+  }
   const requiring = new Requiring();
   const cells = new Cells(tell, requiring);
   const say = (name, text) => text && channel.text(name === "stderr" ? STDERR : STDOUT, cells.check().number, text);
@@ -30,7 +33,7 @@ module.exports = function main(fds, watcher) {
   const show = (op, data, metadata, id, update) => tell(cells.check().number, { op, data, metadata, id, update });
   input.offer();
   inOrder(input);
-  globalThis.display = display.make(show);
+  world.display = display.make(show);
   follow(cells, channel);
   // Where V8 says why it gave up.
   Object.assign(process.report, { directory: "/proc/self/fd", filename: String(fds.report), reportOnFatalError: true });
@@ -90,7 +93,7 @@ module.exports = function main(fds, watcher) {
   commands.on("close", () => process.kill(process.pid, "SIGKILL"));
   commands.on("error", () => {});
   // Not before node has put back what it had called `module`.
-  setImmediate(() => {
+  cells.timers.real.setImmediate(() => {
     requiring.stand(process.cwd());
     useProxy();
     tell(0, { op: "hello", version: process.version });
@@ -155,12 +158,12 @@ class Input {
   }
 
   offer() {
-    globalThis.prompt = (message = "", otherwise = null) => this.now(String(message), false) ?? otherwise;
-    globalThis.input = (message = "", { password = false } = {}) => this.answer(String(message), password);
+    world.prompt = (message = "", otherwise = null) => this.now(String(message), false) ?? otherwise;
+    world.input = (message = "", { password = false } = {}) => users.promise(this.answer(String(message), password));
   }
 
   refuse() {
-    const error = new Error("nobody is asked: the cell was run without stdin");
+    const error = new users.Error("nobody is asked: the cell was run without stdin");
     error.name = "StdinNotImplementedError";
     return error;
   }
@@ -208,7 +211,7 @@ class Input {
     let end;
     while (!this.read.length || (line && (end = this.read.indexOf(10)) < 0)) {
       const more = Buffer.alloc(MOST_AHEAD);
-      const size = fs.readSync(0, more, 0, MOST_AHEAD, null);
+      const size = readSync(0, more, 0, MOST_AHEAD, null);
       if (!size) break;
       this.read = Buffer.concat([this.read, more.subarray(0, size)]);
     }
@@ -221,7 +224,7 @@ class Input {
 function readLine(fd) {
   const one = Buffer.alloc(1);
   const bytes = [];
-  while (fs.readSync(fd, one, 0, 1, null) === 1 && one[0] !== 10) bytes.push(one[0]);
+  while (readSync(fd, one, 0, 1, null) === 1 && one[0] !== 10) bytes.push(one[0]);
   if (!bytes.length && one[0] !== 10) return null;
   return Buffer.from(bytes).toString().replace(/\r$/, "");
 }

@@ -4,6 +4,7 @@
 const { Console } = require("console");
 const { Readable, Writable } = require("stream");
 const { StringDecoder } = require("string_decoder");
+const users = require("./users.js");
 
 const QUESTION = "_questionCallback";
 const LOOK_MS = 10;
@@ -25,7 +26,7 @@ function writable(fd, write) {
       write(coded ? Buffer.from(chunk, encoding).toString() : chunk);
     } else if (ArrayBuffer.isView(chunk)) {
       write(decoder.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)));
-    } else throw new TypeError('The "chunk" argument must be a string, a Buffer, a TypedArray or a DataView');
+    } else throw new users.TypeError('The "chunk" argument must be a string, a Buffer, a TypedArray or a DataView');
     if (typeof callback === "function") process.nextTick(callback);
     return true;
   };
@@ -42,10 +43,14 @@ function writable(fd, write) {
 // What a cell may read: the text that came with it, or what whoever runs it answers. For who reads lines each by itself,
 // and only while somebody waits for it: of two questions the second is to have its own.
 class Input extends Readable {
+  // Not by a name: readline takes what has an `input` for its options.
+  #input;
+
   constructor(input) {
     super({ highWaterMark: 0 });
     Object.assign(this, { fd: 0, isTTY: false });
-    Object.defineProperties(this, { input: { value: input }, lines: { value: new Set() }, reads: { value: false, writable: true } });
+    this.#input = input;
+    Object.defineProperties(this, { lines: { value: new Set() }, reads: { value: false, writable: true } });
   }
 
   setRawMode() {
@@ -54,15 +59,15 @@ class Input extends Readable {
 
   _read() {
     this.reads = true;
-    this.input.timers.setImmediate(() => this.look());
+    this.#input.timers.setImmediate(() => this.look());
   }
 
   look() {
-    if (this.destroyed || this.input.stream !== this) this.reads = false;
-    else if (!this.input.given && !this.input.may) this.give(null);
-    else if (!this.waited) this.input.timers.setTimeout(() => this.look(), LOOK_MS).unref();
-    else if (this.input.given) this.give(this.input.ahead(this.open.length > 0));
-    else this.input.answer("", false).then((line) => this.give(`${line}\n`), (error) => this.fail(error));
+    if (this.destroyed || this.#input.stream !== this) this.reads = false;
+    else if (!this.#input.given && !this.#input.may) this.give(null);
+    else if (!this.waited) this.#input.timers.setTimeout(() => this.look(), LOOK_MS).unref();
+    else if (this.#input.given) this.give(this.#input.ahead(this.open.length > 0));
+    else this.#input.answer("", false).then((line) => this.give(`${line}\n`), (error) => this.fail(error));
   }
 
   give(content) {
@@ -116,8 +121,8 @@ function install(say, input) {
   Object.defineProperty(process, "stdin", { configurable: true, enumerable: true, get });
   followLines();
   // V8's inspector would keep what node's own console is given.
-  globalThis.console = new Console({ ...own, ignoreErrors: true });
-  globalThis.console.Console = Console;
+  world.console = new Console({ ...own, ignoreErrors: true });
+  world.console.Console = Console;
 }
 
 module.exports = { install };

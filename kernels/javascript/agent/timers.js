@@ -2,6 +2,7 @@
 // Which timers a cell has begun, so that they can be ended with it, and when all is over that ends by itself.
 
 const timers = require("timers");
+const users = require("./users.js");
 
 // So long, in milliseconds, a cell waits for what it has begun: timers and requests; what goes on until it is told
 // to stop, or may.
@@ -24,8 +25,9 @@ class Timers {
     const follow = (name, kind) => {
       const start = this.real[name];
       const followed = (...given) => this.add(here().timers, kind, start(...given), Number(given[1]) || 1);
+      Object.setPrototypeOf(followed, users.ofFunction);
       Object.defineProperties(followed, Object.getOwnPropertyDescriptors(start));
-      globalThis[name] = timers[name] = followed;
+      world[name] = timers[name] = followed;
     };
     follow("setTimeout", "timeout");
     follow("setInterval", "interval");
@@ -70,7 +72,12 @@ class Timers {
 
   resources() {
     const found = {};
-    for (const name of process.getActiveResourcesInfo()) if (!NOT_WAITED_FOR.test(name)) found[name] = (found[name] ?? 0) + 1;
+    const active = process.getActiveResourcesInfo();
+    // Not by what arrays of cells are.
+    for (let n = 0; n < active.length; n++) {
+      const name = active[n];
+      if (!NOT_WAITED_FOR.test(name)) found[name] = (found[name] ?? 0) + 1;
+    }
     return found;
   }
 

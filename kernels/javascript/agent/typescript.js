@@ -2,10 +2,15 @@
 // Types taken away, by node itself.
 
 const Module = require("module");
+const { sheltered } = require("./guard.js");
 
 const UNSUPPORTED = "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX";
 
 function quietly(run) {
+  return sheltered(() => withoutWarnings(run));
+}
+
+function withoutWarnings(run) {
   const { emitWarning } = process;
   process.emitWarning = () => {};
   try {
