@@ -299,7 +299,11 @@ class JavaScriptKernel(HostedKernel):
 
     def _failure(self, told: dict[str, Any]) -> Failure:
         frames = [self._cells.with_source(frame) for frame in told["frames"]]
-        return Failure(told["name"], told["value"], told["traceback"], frames)
+        causes = [
+            {**each, "frames": [self._cells.with_source(frame) for frame in each["frames"]]}
+            for each in told.get("causes", ())
+        ]
+        return Failure(told["name"], told["value"], told["traceback"], frames, causes)
 
     def interrupt(self) -> None:
         if self._node is not None:

@@ -184,3 +184,35 @@ def test_what_cannot_be_taken_away_ends_the_kernel_in_words(js: Session) -> None
     assert execution["error"]["name"] == "KernelDied"
     assert "what JavaScript itself is made of: Object.prototype.then" in execution["error"]["value"]
     assert displays(js.run("1 + 1"))[0]["text/plain"] == "2"
+
+
+def test_what_is_behind_an_error(js: Session) -> None:
+    error = js.run("throw new Error('a', {\n  cause: new TypeError('b', {cause: 'text'})\n})")["error"]
+    first, second = error["causes"]
+    assert (first["relation"], first["name"], first["value"]) == ("cause", "TypeError", "b")
+    assert (first["frames"][-1]["file"], first["frames"][-1]["line"]) == ("cell 1", 2)
+    assert first["frames"][-1]["source"][1] == [2, "  cause: new TypeError('b', {cause: 'text'})"]
+    assert (second["relation"], second["value"], second["frames"]) == ("cause", "'text'", [])
+    group = js.run("await Promise.any([Promise.reject(new Error('one')), Promise.reject(new Error('two'))])")["error"]
+    assert [(each["relation"], each["value"]) for each in group["causes"]] == [("member", "one"), ("member", "two")]
+    assert js.run("await fetch('http://127.0.0.1:1/')")["error"]["causes"][0]["value"]
+    circle = js.run("const e = new Error('e'); e.cause = e; throw e")["error"]
+    assert "causes" not in circle
+
+
+def test_frames_of_asynchronous_functions(js: Session) -> None:
+    js.run("async function inner() {\n  await null\n  throw new Error('z')\n}")
+    frames = js.run("async function outer() {\n  await inner()\n}\nawait outer()")["error"]["frames"]
+    places = [(frame["file"], frame["line"], frame["function"]) for frame in frames]
+    assert places == [("cell 2", 4, ""), ("cell 2", 2, "outer"), ("cell 1", 3, "inner")]
+    assert [4, "await outer()"] in frames[0]["source"]
+
+
+def test_frames_of_modules_that_fail(js: Session) -> None:
+    frames = js.run("import x from 'absent'")["error"]["frames"]
+    assert [(frame["file"], frame["line"], frame.get("column")) for frame in frames] == [("cell 1", 1, None)]
+    js.run("require('fs').writeFileSync('h.js', 'const a = 1\\nlet q = (;\\n')")
+    for code in ("require('./h')", "import './h.js'"):
+        place = js.run(code)["error"]["frames"][-1]
+        assert (place["file"], place["line"], place["column"]) == ("h.js", 2, 10)
+        assert [2, "let q = (;"] in place["source"]
