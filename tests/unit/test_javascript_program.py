@@ -124,6 +124,30 @@ def test_a_cell_is_not_over_while_it_waits_for_a_line(
     assert program.run(code, "one\ntwo\n") == printed
 
 
+def test_a_question_that_nobody_will_answer_fails_its_cell(program: Program) -> None:
+    code = PROMISED.replace("const lines", "globalThis.lines") + "await lines.question('a'); await lines.question('b')"
+    assert program.fail(code, "one\n")["name"] == "EOFError"
+    assert program.fail(code)["name"] == "StdinNotImplementedError"
+    assert program.run("console.log(1)") == "1\n"
+
+
+def test_typescript_files_are_transformed_and_found(program: Program, tmp_path: Path) -> None:
+    program.node.send({"op": "claim", "variables": {}, "cwd": str(tmp_path)})
+    own = "enum Own { A = 7 }\ninterface I {\n  a: number\n}\n"
+    (tmp_path / "own.ts").write_text("export " + own + "export const fail = () => {\n  throw new Error('here')\n}\n")
+    (tmp_path / "common.cts").write_text(own + "module.exports = Own.A")
+    (tmp_path / "plain.ts").write_text("import {Own} from './own'\nexport const twice: number = 2 * Own.A\n")
+    code = "import {Own} from './own'; import {twice} from './plain.ts'; console.log(Own.A, twice)"
+    assert program.run(code) == "7 14\n"
+    assert program.run("console.log(require('./common.cts'))") == "7\n"
+    frame = program.fail("import {fail} from './own.ts'; fail()")["frames"][-1]
+    assert (frame["file"], frame["line"], frame["function"]) == (f"{tmp_path}/own.ts", 6, "fail")
+
+
+def test_decorators_are_refused_in_words(program: Program) -> None:
+    assert program.fail("@own class A {}")["value"].startswith("Decorators are not supported")
+
+
 def test_without_a_text_input_is_at_its_end(program: Program) -> None:
     assert program.run("process.stdin.on('data', console.log).on('end', () => console.log('end'))") == "end\n"
 

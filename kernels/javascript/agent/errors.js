@@ -11,6 +11,7 @@ const FRAME = /^ {4}at (?:async )?(?:(.*?) \()?((?:file:|node:|cell )?[^()]*?):(
 const MOST_FRAMES = 100;
 const MOST_PLACES = 200;
 const MOST_CAUSES = 8;
+const NO_DECORATORS = "Decorators are not supported: Node.js has none, and does not transform them";
 const UNREAD = /^((?:\/|file:)[^\n]*):(\d+)\n[^\n]*\n( *)\^/;
 const NO_MODULE = /^Cannot find (?:module|package) '([^']*)'/;
 
@@ -40,9 +41,18 @@ function site(frame) {
   const file = fileOf(frame);
   if (OWN.test(file) || hidden.has(file)) return null;
   const cell = CELL.exec(file);
-  if (!cell) return frame.toString().replace("file://", "");
+  if (!cell) return sited(frame, file);
   const [line, column] = place(file, frame.getLineNumber(), frame.getColumnNumber());
   return frame.toString().replace(/cell-\d+:\d+:\d+/, `cell ${cell[1]}:${line}:${column}`);
+}
+
+// In a file, which may have been transformed.
+function sited(frame, file) {
+  const shown = frame.toString().replace("file://", "");
+  const path = file.replace("file://", "");
+  if (!places.has(path)) return shown;
+  const [line, column] = place(path, frame.getLineNumber(), frame.getColumnNumber());
+  return shown.replace(/:\d+:\d+(\)?)$/, `:${line}:${column}$1`);
 }
 
 // In place of V8's own way to write a stack.
@@ -172,11 +182,12 @@ function safely(value) {
 
 // Of code that V8 could not read: where, and the line with a mark below.
 function syntax(error, code, line, column, cell) {
-  const value = text(error, (each) => each.message);
+  const said = text(error, (each) => each.message);
   const lines = code.trimEnd().split("\n");
   // What is missing is missed after the end.
   if (line > lines.length) [line, column] = [lines.length, lines.at(-1).length + 1];
   const source = lines[line - 1] ?? "";
+  const value = /unexpected token/.test(said) && source[column - 1] === "@" ? NO_DECORATORS : said;
   const told = source.length > 400 ? "" : source;
   const mark = " ".repeat(Math.max(0, column - 1)) + "^";
   const traceback = [`  cell ${cell}:${line}`, ...(told ? [told, mark] : []), `SyntaxError: ${value}`];

@@ -8,6 +8,7 @@ const { Channel, STDOUT, STDERR } = require("./channel.js");
 const { Cells, Interrupted } = require("./cells.js");
 const display = require("./display.js");
 const errors = require("./errors.js");
+const loading = require("./loading.js");
 const streams = require("./streams.js");
 const users = require("./users.js");
 const { Requiring } = require("./requiring.js");
@@ -25,6 +26,7 @@ module.exports = function main(fds, watcher) {
     Object.defineProperty(each, "prepareStackTrace", { value: errors.prepare, writable: true, configurable: true });
     each.stackTraceLimit = 30;
   }
+  loading.install();
   const requiring = new Requiring();
   const cells = new Cells(tell, requiring);
   const say = (name, text) => text && channel.text(name === "stderr" ? STDERR : STDOUT, cells.check().number, text);
@@ -166,6 +168,14 @@ class Input {
     const error = new users.Error("nobody is asked: the cell was run without stdin");
     error.name = "StdinNotImplementedError";
     return error;
+  }
+
+  // A question was put, and there is no more to read.
+  lost() {
+    const ended = new users.Error("standard input came to its end before the question was answered");
+    ended.name = "EOFError";
+    const error = this.given ? ended : this.refuse();
+    this.cells.uncaught(error, () => {});
   }
 
   async answer(message, password) {

@@ -99,16 +99,19 @@ function asks(lines) {
 }
 
 // Those that read lines from where cells do.
-function followLines() {
-  for (const module of [require("readline"), require("readline/promises")]) {
+function followLines(lost) {
+  const readline = require("readline");
+  for (const module of [readline, require("readline/promises")]) {
     const { createInterface } = module;
     module.createInterface = function (...given) {
       const made = Reflect.apply(createInterface, this, given);
       if (made.input instanceof Input) made.input.lines.add(made);
+      // Node would end here, with a line about it: what is awaited will never be.
+      if (made.input instanceof Input && module !== readline) made.once("close", () => made.input.readableEnded && asks(made) && lost());
       return made;
     };
   }
-  require("readline").promises.createInterface = require("readline/promises").createInterface;
+  readline.promises.createInterface = require("readline/promises").createInterface;
   require("module").syncBuiltinESMExports();
 }
 
@@ -119,7 +122,7 @@ function install(say, input) {
   }
   const get = () => (input.stream ??= new Input(input));
   Object.defineProperty(process, "stdin", { configurable: true, enumerable: true, get });
-  followLines();
+  followLines(() => input.lost());
   // V8's inspector would keep what node's own console is given.
   world.console = new Console({ ...own, ignoreErrors: true });
   world.console.Console = Console;

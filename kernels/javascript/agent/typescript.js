@@ -50,4 +50,9 @@ function where(error) {
   return match ? [Number(match[1]), match[2].length + 1] : [1, 1];
 }
 
-module.exports = { strip, where };
+// The same length, or an error: what node does with files.
+function stripAlone(code) {
+  return quietly(() => Module.stripTypeScriptTypes(code));
+}
+
+module.exports = { strip, stripAlone, where, UNSUPPORTED };
