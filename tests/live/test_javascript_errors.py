@@ -179,6 +179,18 @@ def test_what_nothing_works_with_is_taken_away_again(js: Session, name: str, bef
     assert displays(js.run("await null; kept", timeout_s=10))[0]["text/plain"] == "1"
 
 
+def test_arrays_are_made_to_iterate_again(js: Session) -> None:
+    assert "Symbol.iterator" in js.run("Array.prototype[Symbol.iterator] = null; 0", timeout_s=10)["error"]["value"]
+    assert displays(js.run("[...[1, 2]].length", timeout_s=10))[0]["text/plain"] == "2"
+
+
+def test_a_kernel_that_was_broken_says_so(js: Session) -> None:
+    execution = js.run("process.listenerCount = null; setTimeout(() => { throw 1 }, 1); 0", timeout_s=10)
+    assert execution["error"]["name"] == "KernelDied"
+    assert "the cell changed what JavaScript itself or Node.js is made of" in execution["error"]["value"]
+    assert "process.exit" not in str(execution["error"])
+
+
 def test_what_cannot_be_taken_away_ends_the_kernel_in_words(js: Session) -> None:
     execution = js.run("Object.defineProperty(Object.prototype, 'then', {value() {}})", timeout_s=10)
     assert execution["error"]["name"] == "KernelDied"

@@ -130,7 +130,7 @@ class Cells {
     const found = guard.takenBack();
     if (!found) return;
     if (!found.gone) this.tell(cell.number, { op: "fatal", reason: `the cell changed what JavaScript itself is made of: ${found.name}` });
-    const value = `The cell set ${found.name}, which changes what JavaScript itself is made of: no later cell could run. It was taken away again.`;
+    const value = `The cell set ${found.name}, which changes what JavaScript itself is made of: no later cell could run. That was undone.`;
     cell.end({ name: "TypeError", value, traceback: [`TypeError: ${value}`], frames: [] });
   }
 

@@ -5,6 +5,8 @@ const users = require("./users.js");
 
 // With these on all objects nothing that is awaited ends, or nothing that is asked of V8 is heard.
 const DEADLY = ["then", "toJSON", "error"];
+// Node's timers go through arrays by it.
+const iterates = Object.getOwnPropertyDescriptor(users.ofArray, Symbol.iterator);
 const before = new Set(Reflect.ownKeys(users.ofObject));
 
 // Runs what is no cell's as if cells had put nothing there.
@@ -22,6 +24,9 @@ function sheltered(run) {
 
 // Takes away again what nothing works with. {name, gone}, or null.
 function takenBack() {
+  if (typeof users.ofArray[Symbol.iterator] !== "function") {
+    return { name: "Array.prototype[Symbol.iterator]", gone: Reflect.defineProperty(users.ofArray, Symbol.iterator, iterates) };
+  }
   const name = DEADLY.find((each) => Object.hasOwn(users.ofObject, each));
   if (name === undefined) return null;
   return { name: `Object.prototype.${name}`, gone: DEADLY.every((each) => Reflect.deleteProperty(users.ofObject, each)) };
