@@ -26,18 +26,20 @@ INTERRUPTED = "KeyboardInterrupt"
 @dataclass(frozen=True)
 class Failure:
     """How a cell failed. `traceback`: lines for people, with ANSI colours or without. `frames`: what is known of it,
-    innermost last, each with file, line, function, lines (of source, by number) and library (whether it is not the
-    user's)."""
+    innermost last, each with file, line, function, source (lines by number) and library (whether it is not the
+    user's). `causes`: what is behind it, nearest first, each with relation, name, value and frames."""
 
     name: str
     value: str
     traceback: Sequence[str] = ()
     frames: Sequence[dict[str, Any]] = field(default_factory=tuple)
+    causes: Sequence[dict[str, Any]] = field(default_factory=tuple)
 
     def content(self) -> dict[str, Any]:
         lines = list(self.traceback) or [f"{self.name}: {self.value}" if self.value else self.name]
         told = {"ename": self.name, "evalue": self.value, "traceback": lines}
-        return told | ({"frames": list(self.frames)} if self.frames else {})
+        known = {"frames": list(self.frames), "causes": list(self.causes)}
+        return told | {name: each for name, each in known.items() if each}
 
 
 class NobodyToAsk(RuntimeError):
@@ -184,7 +186,8 @@ class HostedKernel(OnChassis, Kernel):
         content = failure.content()
         if self.changes is None:
             # A notebook has no place for it.
-            content.pop("frames", None)
+            for name in ("frames", "causes"):
+                content.pop(name, None)
         else:
             content |= similar.facts(failure.value, self.folder())
         self._say("error", content)

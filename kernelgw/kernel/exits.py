@@ -97,9 +97,10 @@ def explain(
         return Exit("unknown", "The kernel ended, and nothing says why.", LOST)
     if code == 0 and not said:
         return Exit("exited", "The code ended its own kernel (exit code 0).", LOST, code)
-    hint = f"{HEAP_FULL} {LESS_MEMORY}" if HEAP.search(said) else manner.leaving.format(code=code)
+    # Who has said why did not leave by the code's own word.
+    hint = f"{HEAP_FULL} {LESS_MEMORY}" if HEAP.search(said) else "" if said else manner.leaving.format(code=code)
     reason = f"The kernel's process exited with code {code}{said}."
-    return Exit("exited", reason, f"{hint} {LOST}", code)
+    return Exit("exited", reason, f"{hint} {LOST}".strip(), code)
 
 
 def with_memory(exit_: Exit, peak: int, limit: int) -> Exit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import OrderedDict
 from typing import Any
 
@@ -12,6 +13,7 @@ LARGEST_FILE = 1 << 20
 # Lines shown on either side of the one that is meant; of each so many characters.
 AROUND = 2
 LONGEST_LINE = 500
+REWRITTEN = re.compile(r"\s*(?:import|export)\b")
 
 
 class KnownCells:
@@ -50,7 +52,11 @@ class KnownCells:
         first = max(1, line - AROUND)
         around = [[first + n, text[:LONGEST_LINE]] for n, text in enumerate(lines[first - 1 : line + AROUND])]
         named = os.path.relpath(file) if inside else file
-        return {**frame, "file": named, "source": around}
+        found = {**frame, "file": named, "source": around}
+        if file in self._code and REWRITTEN.match(next((text for number, text in around if number == line), "")):
+            # It is of what was run in place of this line.
+            found.pop("column", None)
+        return found
 
     def _lines(self, file: str, readable: bool) -> list[str]:
         if file in self._code:

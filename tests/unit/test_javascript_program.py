@@ -7,7 +7,7 @@ import json
 import resource
 import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +48,30 @@ class Program:
             if self.node.ended:
                 return {}, text, others
 
-    def run(self, code: str, given: str | None = None, may: bool = False) -> str:
-        """What the cell printed; it must succeed."""
+    def run(self, code: str, given: str | None = None, may: bool = False, answers: Iterable[str] = ()) -> str:
+        """What the cell printed; it must succeed, and ask for all `answers`."""
+        self._begin(code, given, may or bool(answers))
+        asked = ""
+        for answer in answers:
+            question, text, _ = self.until("ask")
+            asked += text
+            self.node.send({"op": "answer", "id": question["id"], "value": answer})
+        done, text, _ = self.until("done")
+        assert done["failure"] is None, done
+        return asked + text
+
+    def fail(self, code: str, given: str | None = None) -> dict[str, Any]:
+        """How the cell fails."""
+        self._begin(code, given, False)
+        failure = self.until("done")[0]["failure"]
+        assert isinstance(failure, dict)
+        return failure
+
+    def _begin(self, code: str, given: str | None, may: bool) -> None:
         self._count += 1
         self.node.give(given or "")
         request = {"cell": self._count, "code": code, "language": "javascript", "given": given is not None, "may": may}
         self.node.send({"op": "run", **request})
-        done, text, _ = self.until("done")
-        assert done["failure"] is None, done
-        return text
 
 
 @pytest.fixture
@@ -84,6 +99,53 @@ def test_a_given_text_is_all_that_a_cell_reads(program: Program, code: str, prin
     for _ in range(2):
         assert program.run(code, "Ünï\n2\n") == printed
     assert program.run("console.log(require('fs').readFileSync(0).length)") == "0\n"
+
+
+LINES = "const lines = require('readline').createInterface({input: process.stdin, output: process.stdout}); "
+PROMISED = LINES.replace("readline", "readline/promises")
+READERS = [
+    (LINES + "lines.question('n? ', a => { console.log('hi', a); lines.close() })", "n? hi one\n", 1),
+    (
+        LINES + "lines.question('a', a => lines.question('b', b => (console.log(a, b), lines.close())))",
+        "abone two\n",
+        2,
+    ),
+    (LINES + "lines.on('line', a => { console.log(a); if (a === 'two') lines.close() })", "one\ntwo\n", 2),
+    (PROMISED + "console.log(await lines.question('a'), await lines.question('b')); lines.close()", "abone two\n", 2),
+    ("process.stdin.once('data', a => console.log(String(a).slice(0, 3)))", "one\n", 1),
+]
+
+
+@pytest.mark.parametrize(("code", "printed", "questions"), READERS)
+def test_a_cell_is_not_over_while_it_waits_for_a_line(
+    program: Program, code: str, printed: str, questions: int
+) -> None:
+    assert program.run(code, answers=["one", "two"][:questions]) == printed
+    assert program.run(code, "one\ntwo\n") == printed
+
+
+def test_a_question_that_nobody_will_answer_fails_its_cell(program: Program) -> None:
+    code = PROMISED.replace("const lines", "globalThis.lines") + "await lines.question('a'); await lines.question('b')"
+    assert program.fail(code, "one\n")["name"] == "EOFError"
+    assert program.fail(code)["name"] == "StdinNotImplementedError"
+    assert program.run("console.log(1)") == "1\n"
+
+
+def test_typescript_files_are_transformed_and_found(program: Program, tmp_path: Path) -> None:
+    program.node.send({"op": "claim", "variables": {}, "cwd": str(tmp_path)})
+    own = "enum Own { A = 7 }\ninterface I {\n  a: number\n}\n"
+    (tmp_path / "own.ts").write_text("export " + own + "export const fail = () => {\n  throw new Error('here')\n}\n")
+    (tmp_path / "common.cts").write_text(own + "module.exports = Own.A")
+    (tmp_path / "plain.ts").write_text("import {Own} from './own'\nexport const twice: number = 2 * Own.A\n")
+    code = "import {Own} from './own'; import {twice} from './plain.ts'; console.log(Own.A, twice)"
+    assert program.run(code) == "7 14\n"
+    assert program.run("console.log(require('./common.cts'))") == "7\n"
+    frame = program.fail("import {fail} from './own.ts'; fail()")["frames"][-1]
+    assert (frame["file"], frame["line"], frame["function"]) == (f"{tmp_path}/own.ts", 6, "fail")
+
+
+def test_decorators_are_refused_in_words(program: Program) -> None:
+    assert program.fail("@own class A {}")["value"].startswith("Decorators are not supported")
 
 
 def test_without_a_text_input_is_at_its_end(program: Program) -> None:

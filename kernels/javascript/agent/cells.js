@@ -6,6 +6,7 @@ const { AsyncLocalStorage } = require("async_hooks");
 const { types } = require("util");
 const { promiseHooks } = require("v8");
 const errors = require("./errors.js");
+const guard = require("./guard.js");
 const modules = require("./modules.js");
 const typescript = require("./typescript.js");
 const { bundle, Handle } = require("./display.js");
@@ -15,8 +16,22 @@ const GROUP = "cell";
 const DECLARED = /^Identifier '(.+)' has already been declared$/;
 const KINDS = ["let", "var", "const"];
 const MOST_REDECLARED = 100;
+const LOOK_MS = 100;
 
 class Interrupted extends Error {}
+
+// Raised by this program, about a cell; no cell can make one.
+class Told {
+  #failure;
+
+  constructor(failure) {
+    this.#failure = failure;
+  }
+
+  static of(thrown) {
+    return Object(thrown) === thrown && #failure in thrown ? thrown.#failure : errors.describe(thrown);
+  }
+}
 
 class Cell {
   constructor(number, timers) {
@@ -52,9 +67,9 @@ class Cells {
   // A function of ours as the inspector knows it.
   own(call) {
     let id;
-    globalThis.__kernelgw_own__ = call;
+    world.__kernelgw_own__ = call;
     this.session.post("Runtime.evaluate", { expression: "__kernelgw_own__" }, (_, { result }) => (id = result.objectId));
-    delete globalThis.__kernelgw_own__;
+    delete world.__kernelgw_own__;
     return id;
   }
 
@@ -62,7 +77,7 @@ class Cells {
   value(described) {
     if (described.objectId === undefined && described.unserializableValue === undefined) return described.value;
     const call = { functionDeclaration: "function (value) { this(value) }", objectId: this.taker, silent: true };
-    this.session.post("Runtime.callFunctionOn", { ...call, arguments: [described] }, () => {});
+    guard.sheltered(() => this.session.post("Runtime.callFunctionOn", { ...call, arguments: [described] }, () => {}));
     const { taken } = this;
     this.taken = undefined;
     return taken;
@@ -71,7 +86,6 @@ class Cells {
   async run({ cell: number, code, language }) {
     const cell = (this.current = new Cell(number, this.timers));
     process.exitCode = undefined;
-    this.timers.begin(cell.timers);
     let ended;
     cell.ended = new Promise((resolve) => (ended = resolve));
     cell.end = (failure) => {
@@ -79,9 +93,11 @@ class Cells {
       cell.over = true;
       ended(failure);
     };
+    this.timers.begin(cell.timers);
+    this.look(cell);
     this.execute(cell, code, language).then(
       () => cell.end(null),
-      (error) => cell.end(error?.told ?? errors.describe(error)),
+      (error) => cell.end(Told.of(error)),
     );
     const failure = await cell.ended;
     this.session.post("Runtime.releaseObjectGroup", { objectGroup: GROUP }, () => {});
@@ -95,16 +111,31 @@ class Cells {
   }
 
   async execute(cell, code, language) {
-    let value = await this.evaluate(cell, code, language);
-    if (types.isPromise(value)) value = await value;
+    let { value } = await this.evaluate(cell, code, language);
+    if (isAwaited(value)) value = await value;
     if (!cell.over) await this.show(cell, value);
     // What was rejected and nobody has caught is told only then.
     await new Promise(this.timers.real.setImmediate);
     if (!cell.over) await this.timers.rest(cell.timers, () => cell.over);
   }
 
+  // Again and again, for what it does later.
+  look(cell) {
+    this.guard(cell);
+    if (!cell.over) this.timers.real.setTimeout(() => this.look(cell), LOOK_MS).unref();
+  }
+
+  // A cell with which nothing works any more is over, and what it did to that end undone.
+  guard(cell) {
+    const found = guard.takenBack();
+    if (!found) return;
+    if (!found.gone) this.tell(cell.number, { op: "fatal", reason: `the cell changed what JavaScript itself is made of: ${found.name}` });
+    const value = `The cell set ${found.name}, which changes what JavaScript itself is made of: no later cell could run. That was undone.`;
+    cell.end({ name: "TypeError", value, traceback: [`TypeError: ${value}`], frames: [] });
+  }
+
   async show(cell, value) {
-    if (value === undefined || value instanceof Handle || this.timers.is(value)) return;
+    if (value === undefined || (!types.isProxy(value) && (value instanceof Handle || this.timers.is(value)))) return;
     const data = await bundle(value);
     if (!cell.over && data) this.tell(cell.number, { op: "result", data });
   }
@@ -121,10 +152,10 @@ class Cells {
     }
     if (found.early) {
       const [line, column] = found.early;
-      throw { told: errors.syntax(found.error, code, line, column, cell.number) };
+      throw new Told(errors.syntax(found.error, code, line, column, cell.number));
     }
     if ("error" in found) throw found.error;
-    return found.value;
+    return found;
   }
 
   prepare(cell, code, language) {
@@ -134,7 +165,7 @@ class Cells {
       return { code: this.stripped(cell, code), stripped: true };
     } catch (error) {
       const [line, column] = typescript.where(error);
-      throw { told: errors.syntax(error, code, line, column, cell.number) };
+      throw new Told(errors.syntax(error, code, line, column, cell.number));
     }
   }
 
@@ -176,23 +207,25 @@ class Cells {
   // {value}, {error}, or {error, early: [line, column]} for code that cannot be read. null: it was not even that.
   async attempt(cell, code) {
     const expression = `${code}\n//# sourceURL=cell-${cell.number}`;
-    const { result, exceptionDetails: details } = await this.context.run(cell, () => this.start(expression));
-    if (!details) return { value: this.value(result) };
+    const { answer } = await this.context.run(cell, () => this.start(cell, expression));
+    const { result, exceptionDetails: details } = answer;
+    if (!Object.hasOwn(answer, "exceptionDetails")) return { value: this.value(result) };
     const error = this.value(details.exception ?? result);
     if (!isEarly(error, details)) return { error };
     if (this.bracketed(code.slice(1, -2)) === code) return null;
     return { error, early: [details.lineNumber + 1, details.columnNumber + 1] };
   }
 
-  start(expression) {
+  start(cell, expression) {
     return new Promise((resolve) => {
       const keeping = this.keep();
       const options = { replMode: true, awaitPromise: true, objectGroup: GROUP, includeCommandLineAPI: false };
       this.session.post("Runtime.evaluate", { expression, ...options }, (error, answer) => {
         this.kept.delete(keeping.promise);
         // Where there is none it was ended in the middle, and who did so tells.
-        if (answer) resolve(answer);
+        if (answer) resolve({ answer });
       });
+      this.guard(cell);
       keeping.stop();
     });
   }
@@ -261,6 +294,11 @@ class Cells {
     if (cell.stopped) throw new Interrupted("the cell was stopped");
     return cell;
   }
+}
+
+// Promises, and what else says that it is to be awaited; a proxy may say that of everything.
+function isAwaited(value) {
+  return types.isPromise(value) || (!types.isProxy(value) && Object(value) === value && typeof value.then === "function");
 }
 
 function exitFailure(code, how) {

@@ -2,7 +2,7 @@
 // What goes to the kernel: packets of a socket that keeps their borders, each written whole or not at all, since an
 // interrupt may end this code between any two of its steps. A packet: kind, whether more follows, cell (4 bytes), bytes.
 
-const fs = require("fs");
+const { writeSync } = require("fs");
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -42,7 +42,7 @@ class Channel {
     packet[0] = kind;
     packet[1] = more;
     packet.writeUInt32LE(cell, 2);
-    fs.writeSync(this.fd, packet, 0, HEAD + size);
+    writeSync(this.fd, packet, 0, HEAD + size);
   }
 }
 

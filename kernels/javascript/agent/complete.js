@@ -39,7 +39,7 @@ function names(cells) {
   cells.session.post("Runtime.globalLexicalScopeNames", {}, (error, answer) => {
     if (!error) found = answer.names;
   });
-  return [...found, ...properties(globalThis), "require", "module", "exports", ...WORDS];
+  return [...found, ...properties(world), "require", "module", "exports", ...WORDS];
 }
 
 function complete(cells, code, at) {

@@ -3,6 +3,7 @@
 
 const { inspect, types } = require("util");
 const { EventEmitter } = require("events");
+const users = require("./users.js");
 
 const DISPLAY = Symbol.for("Jupyter.display");
 const DEPTH = 4;
@@ -36,8 +37,8 @@ function isPlain(value) {
     seen.add(each);
     const prototype = Object.getPrototypeOf(each);
     if (Array.isArray(each)) {
-      if (prototype !== Array.prototype || Object.keys(each).length !== each.length) return false;
-    } else if (prototype !== Object.prototype && prototype !== null) return false;
+      if (prototype !== users.ofArray || Object.keys(each).length !== each.length) return false;
+    } else if (prototype !== users.ofObject && prototype !== null) return false;
     for (const [name, { value: inner, get, enumerable }] of Object.entries(Object.getOwnPropertyDescriptors(each))) {
       if (Array.isArray(each) && name === "length") continue;
       if (get || !enumerable || name === "toJSON" || !within(name, depth) || !within(inner, depth + 1)) return false;
@@ -78,11 +79,11 @@ function bundle(value) {
 
 function base64(content, what) {
   if (typeof content === "string") return content.replace(/^data:[^,]*,/, "").replace(/\s+/g, "");
-  if (content instanceof ArrayBuffer) return Buffer.from(content).toString("base64");
+  if (types.isAnyArrayBuffer(content)) return Buffer.from(content).toString("base64");
   if (ArrayBuffer.isView(content)) {
     return Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString("base64");
   }
-  throw new TypeError(`display.${what} takes a Buffer, a typed array, an ArrayBuffer or text in base64`);
+  throw new users.TypeError(`display.${what} takes a Buffer, a typed array, an ArrayBuffer or text in base64`);
 }
 
 function written(content, ...values) {
@@ -112,7 +113,7 @@ function make(send) {
     const put = (each) => send("display", each, options.metadata, id, Boolean(options.update));
     const handle = new Handle(send, id, show);
     if (!types.isPromise(data)) put(data);
-    else return data.then(put).then(() => handle);
+    else return users.promise(data.then(put).then(() => handle));
     return handle;
   };
   const own = (value, options) => (options.raw ? value : bundle(value));

@@ -3,12 +3,16 @@
 
 const { inspect, types } = require("util");
 const { fileURLToPath } = require("url");
+const users = require("./users.js");
 
 const CELL = /^cell-(\d+)$/;
-const OWN = /^(?:kernelgw:|node:internal\/|node:inspector)/;
-const FRAME = /^ {4}at (?:(async )?(.*?) \()?((?:file:|node:|cell )?[^()]*?):(\d+):(\d+)\)?$/;
+const OWN = /^(?:kernelgw:|node:(?:internal\/|inspector|diagnostics_channel|async_hooks))/;
+const FRAME = /^ {4}at (?:async )?(?:(.*?) \()?((?:file:|node:|cell )?[^()]*?):(\d+):(\d+)\)?$/;
 const MOST_FRAMES = 100;
 const MOST_PLACES = 200;
+const MOST_CAUSES = 8;
+const NO_DECORATORS = "Decorators are not supported: Node.js has none, and does not transform them";
+const UNREAD = /^((?:\/|file:)[^\n]*):(\d+)\n[^\n]*\n( *)\^/;
 const NO_MODULE = /^Cannot find (?:module|package) '([^']*)'/;
 
 // Of cells that were changed more than by lines staying where they were: what a place was before.
@@ -37,9 +41,18 @@ function site(frame) {
   const file = fileOf(frame);
   if (OWN.test(file) || hidden.has(file)) return null;
   const cell = CELL.exec(file);
-  if (!cell) return frame.toString().replace("file://", "");
+  if (!cell) return sited(frame, file);
   const [line, column] = place(file, frame.getLineNumber(), frame.getColumnNumber());
   return frame.toString().replace(/cell-\d+:\d+:\d+/, `cell ${cell[1]}:${line}:${column}`);
+}
+
+// In a file, which may have been transformed.
+function sited(frame, file) {
+  const shown = frame.toString().replace("file://", "");
+  const path = file.replace("file://", "");
+  if (!places.has(path)) return shown;
+  const [line, column] = place(path, frame.getLineNumber(), frame.getColumnNumber());
+  return shown.replace(/:\d+:\d+(\)?)$/, `:${line}:${column}$1`);
 }
 
 // In place of V8's own way to write a stack.
@@ -55,8 +68,9 @@ function prepare(error, frames) {
     heading = "Error";
   }
   // What is below evaluates cells.
-  const end = frames.findIndex((frame) => fileOf(frame) === "node:inspector");
-  const sites = (end < 0 ? frames : frames.slice(0, end)).map(site).filter((each) => each !== null && each !== "<anonymous>");
+  const own = Array.prototype.slice.call(frames);
+  const end = own.findIndex((frame) => fileOf(frame) === "node:inspector");
+  const sites = (end < 0 ? own : own.slice(0, end)).map(site).filter((each) => each !== null && each !== "<anonymous>");
   return [heading, ...sites.map((each) => `    at ${each}`)].join("\n");
 }
 
@@ -67,13 +81,47 @@ function frames(stack, heading) {
   for (const line of rest.split("\n").slice(-MOST_FRAMES)) {
     const match = FRAME.exec(line);
     if (!match) continue;
-    const [, , name, where, row, column] = match;
+    const [, name, where, row, column] = match;
     const file = where.startsWith("file://") ? fileURLToPath(where) : where;
-    const library = file.startsWith("node:") || file.includes("/node_modules/");
-    const named = { file, line: Number(row), column: Number(column), function: name ?? "", library };
-    found.unshift(named);
+    found.unshift(frame(file, Number(row), Number(column), name));
   }
   return found;
+}
+
+function frame(file, line, column, name = "") {
+  return { file, line, column, function: name, library: file.startsWith("node:") || file.includes("/node_modules/") };
+}
+
+// Of a file that V8 could not read: where, from the lines that node puts before the error.
+function unread(shown) {
+  const match = UNREAD.exec(shown);
+  if (!match) return [];
+  const [, where, row, indent] = match;
+  return [frame(where.startsWith("file://") ? fileURLToPath(where) : where, Number(row), indent.length + 1)];
+}
+
+// What is behind an error, nearest first: its cause, or the members of a group, and what is behind those.
+function behind(error) {
+  const found = [];
+  const waiting = [error];
+  const seen = new Set(waiting);
+  while (waiting.length && found.length < MOST_CAUSES) {
+    for (const [relation, each] of next(waiting.shift())) {
+      if (seen.has(each) || found.length >= MOST_CAUSES) continue;
+      seen.add(each);
+      if (isError(each)) waiting.push(each);
+      const { name, value, frames } = describeAlone(each);
+      found.push({ relation, name, value, frames });
+    }
+  }
+  return found;
+}
+
+function next(error) {
+  const own = (name) => (types.isProxy(error) ? undefined : Object.getOwnPropertyDescriptor(error, name)?.value);
+  const [cause, members] = [own("cause"), own("errors")];
+  const group = Array.isArray(members) && !types.isProxy(members) ? Array.prototype.slice.call(members, 0, MOST_CAUSES) : [];
+  return [...(cause === undefined ? [] : [["cause", cause]]), ...group.map((each) => ["member", each])];
 }
 
 function text(value, get) {
@@ -85,11 +133,21 @@ function text(value, get) {
 }
 
 function isError(value) {
-  return types.isNativeError(value) || value instanceof Error;
+  try {
+    return types.isNativeError(value) || value instanceof users.Error;
+  } catch {
+    return false;
+  }
 }
 
-// {name, value, traceback, frames} of what was thrown, whatever it is.
+// {name, value, traceback, frames} of what was thrown, whatever it is; `causes` where there are any.
 function describe(thrown) {
+  const told = describeAlone(thrown);
+  const causes = isError(thrown) ? behind(thrown) : [];
+  return causes.length ? { ...told, causes } : told;
+}
+
+function describeAlone(thrown) {
   if (!isError(thrown)) {
     const shown = safely(thrown);
     const name = text(thrown, (each) => (typeof each === "object" && each ? each.name : "")) || "Uncaught";
@@ -100,7 +158,8 @@ function describe(thrown) {
   const value = text(thrown, (each) => each.message);
   const stack = text(thrown, (each) => each.stack);
   const heading = stack.includes(value) ? stack.slice(0, stack.indexOf(value) + value.length) : "";
-  const told = { name, value, traceback: withoutNode(safely(thrown)).split("\n"), frames: frames(stack, heading) };
+  const shown = withoutNode(safely(thrown));
+  const told = { name, value, traceback: shown.split("\n"), frames: [...frames(stack, heading), ...unread(shown)] };
   const code = text(thrown, (each) => each.code);
   const missing = NO_MODULE.exec(value)?.[1];
   if (code) told.code = code;
@@ -123,11 +182,12 @@ function safely(value) {
 
 // Of code that V8 could not read: where, and the line with a mark below.
 function syntax(error, code, line, column, cell) {
-  const value = text(error, (each) => each.message);
+  const said = text(error, (each) => each.message);
   const lines = code.trimEnd().split("\n");
   // What is missing is missed after the end.
   if (line > lines.length) [line, column] = [lines.length, lines.at(-1).length + 1];
   const source = lines[line - 1] ?? "";
+  const value = /unexpected token/.test(said) && source[column - 1] === "@" ? NO_DECORATORS : said;
   const told = source.length > 400 ? "" : source;
   const mark = " ".repeat(Math.max(0, column - 1)) + "^";
   const traceback = [`  cell ${cell}:${line}`, ...(told ? [told, mark] : []), `SyntaxError: ${value}`];

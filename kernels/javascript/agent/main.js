@@ -1,25 +1,32 @@
 "use strict";
 // The program in which cells run. `fds`: where messages go out and come in, where answers come, where interrupts come.
 
-const fs = require("fs");
+const { closeSync, readSync } = require("fs");
 const { Socket } = require("net");
 const { Worker } = require("worker_threads");
 const { Channel, STDOUT, STDERR } = require("./channel.js");
 const { Cells, Interrupted } = require("./cells.js");
 const display = require("./display.js");
 const errors = require("./errors.js");
+const loading = require("./loading.js");
 const streams = require("./streams.js");
+const users = require("./users.js");
 const { Requiring } = require("./requiring.js");
 
+const MOST_AHEAD = 64 << 10;
+
 module.exports = function main(fds, watcher) {
-  fs.closeSync(fds.agent);
+  closeSync(fds.agent);
   // Those of this program are for no other, which `fork` would give them to.
   process.execArgv = [];
   const channel = new Channel(fds.out);
   const tell = (cell, message) => channel.message(cell, message);
   // Of errors that node itself writes about.
-  Object.defineProperty(Error, "prepareStackTrace", { value: errors.prepare, writable: true, configurable: true });
-  Error.stackTraceLimit = 30;
+  for (const each of [Error, users.Error]) {
+    Object.defineProperty(each, "prepareStackTrace", { value: errors.prepare, writable: true, configurable: true });
+    each.stackTraceLimit = 30;
+  }
+  loading.install();
   const requiring = new Requiring();
   const cells = new Cells(tell, requiring);
   const say = (name, text) => text && channel.text(name === "stderr" ? STDERR : STDOUT, cells.check().number, text);
@@ -28,7 +35,7 @@ module.exports = function main(fds, watcher) {
   const show = (op, data, metadata, id, update) => tell(cells.check().number, { op, data, metadata, id, update });
   input.offer();
   inOrder(input);
-  globalThis.display = display.make(show);
+  world.display = display.make(show);
   follow(cells, channel);
   // Where V8 says why it gave up.
   Object.assign(process.report, { directory: "/proc/self/fd", filename: String(fds.report), reportOnFatalError: true });
@@ -88,7 +95,7 @@ module.exports = function main(fds, watcher) {
   commands.on("close", () => process.kill(process.pid, "SIGKILL"));
   commands.on("error", () => {});
   // Not before node has put back what it had called `module`.
-  setImmediate(() => {
+  cells.timers.real.setImmediate(() => {
     requiring.stand(process.cwd());
     useProxy();
     tell(0, { op: "hello", version: process.version });
@@ -139,11 +146,13 @@ function follow(cells, channel) {
 class Input {
   constructor(fds, channel, cells) {
     Object.assign(this, { fds, channel, cells, given: true, may: false, stream: undefined, count: 0 });
+    this.timers = cells.timers.real;
+    cells.timers.reads = () => Boolean(this.stream?.reads && this.stream.waited);
     this.waiting = new Map();
   }
 
   begin({ given, may }) {
-    Object.assign(this, { given, may });
+    Object.assign(this, { given, may, read: Buffer.alloc(0) });
     // One that nobody listens to is forgotten: each cell reads from its own beginning.
     if (this.stream) this.stream = undefined;
     for (const { reject } of this.waiting.values()) reject(new Interrupted("the cell is over"));
@@ -151,14 +160,22 @@ class Input {
   }
 
   offer() {
-    globalThis.prompt = (message = "", otherwise = null) => this.now(String(message), false) ?? otherwise;
-    globalThis.input = (message = "", { password = false } = {}) => this.answer(String(message), password);
+    world.prompt = (message = "", otherwise = null) => this.now(String(message), false) ?? otherwise;
+    world.input = (message = "", { password = false } = {}) => users.promise(this.answer(String(message), password));
   }
 
   refuse() {
-    const error = new Error("nobody is asked: the cell was run without stdin");
+    const error = new users.Error("nobody is asked: the cell was run without stdin");
     error.name = "StdinNotImplementedError";
     return error;
+  }
+
+  // A question was put, and there is no more to read.
+  lost() {
+    const ended = new users.Error("standard input came to its end before the question was answered");
+    ended.name = "EOFError";
+    const error = this.given ? ended : this.refuse();
+    this.cells.uncaught(error, () => {});
   }
 
   async answer(message, password) {
@@ -196,14 +213,28 @@ class Input {
   // Of the text that came with the cell; null at its end.
   line(message) {
     if (message) process.stdout.write(message);
-    return readLine(0);
+    return this.read.length ? this.ahead(true)?.toString().replace(/\r?\n$/, "") : readLine(0);
+  }
+
+  // Of that text, for a stream: a line with its end, or much; null at the end.
+  ahead(line) {
+    let end;
+    while (!this.read.length || (line && (end = this.read.indexOf(10)) < 0)) {
+      const more = Buffer.alloc(MOST_AHEAD);
+      const size = readSync(0, more, 0, MOST_AHEAD, null);
+      if (!size) break;
+      this.read = Buffer.concat([this.read, more.subarray(0, size)]);
+    }
+    const given = this.read.subarray(0, line && end >= 0 ? end + 1 : this.read.length);
+    this.read = this.read.subarray(given.length);
+    return given.length ? given : null;
   }
 }
 
 function readLine(fd) {
   const one = Buffer.alloc(1);
   const bytes = [];
-  while (fs.readSync(fd, one, 0, 1, null) === 1 && one[0] !== 10) bytes.push(one[0]);
+  while (readSync(fd, one, 0, 1, null) === 1 && one[0] !== 10) bytes.push(one[0]);
   if (!bytes.length && one[0] !== 10) return null;
   return Buffer.from(bytes).toString().replace(/\r$/, "");
 }

@@ -7,6 +7,7 @@ const vm = require("vm");
 const { pathToFileURL } = require("url");
 const errors = require("./errors.js");
 const names = require("./modules.js");
+const users = require("./users.js");
 
 const NOT_FOUND = new Set(["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"]);
 
@@ -23,12 +24,12 @@ function isBare(source) {
 class Requiring {
   constructor() {
     this.lenient = false;
-    this.hide(names.IMPORT, (source, options) => this.import(source, options));
+    this.hide(names.IMPORT, (source, options) => users.promise(this.import(source, options)));
     this.hide(names.PICK, (module, wanted, source) => this.pick(module, wanted, source));
   }
 
   hide(name, value) {
-    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    Object.defineProperty(world, name, { value, configurable: true, writable: true });
   }
 
   // Where cells stand from now on.
@@ -88,7 +89,7 @@ class Requiring {
       else if (Object(module.default) === module.default && name in module.default) picked[name] = module.default[name];
       // TypeScript may name a type.
       else if (!this.lenient) {
-        throw new SyntaxError(`The requested module '${source}' does not provide an export named '${name}'`);
+        throw new users.SyntaxError(`The requested module '${source}' does not provide an export named '${name}'`);
       }
     }
     return picked;

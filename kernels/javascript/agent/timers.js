@@ -2,6 +2,7 @@
 // Which timers a cell has begun, so that they can be ended with it, and when all is over that ends by itself.
 
 const timers = require("timers");
+const users = require("./users.js");
 
 // So long, in milliseconds, a cell waits for what it has begun: timers and requests; what goes on until it is told
 // to stop, or may.
@@ -24,12 +25,15 @@ class Timers {
     const follow = (name, kind) => {
       const start = this.real[name];
       const followed = (...given) => this.add(here().timers, kind, start(...given), Number(given[1]) || 1);
+      Object.setPrototypeOf(followed, users.ofFunction);
       Object.defineProperties(followed, Object.getOwnPropertyDescriptors(start));
-      globalThis[name] = timers[name] = followed;
+      world[name] = timers[name] = followed;
     };
     follow("setTimeout", "timeout");
     follow("setInterval", "interval");
     follow("setImmediate", "immediate");
+    // Whether somebody waits for a line of standard input.
+    this.reads = () => false;
     require("module").syncBuiltinESMExports();
   }
 
@@ -68,12 +72,18 @@ class Timers {
 
   resources() {
     const found = {};
-    for (const name of process.getActiveResourcesInfo()) if (!NOT_WAITED_FOR.test(name)) found[name] = (found[name] ?? 0) + 1;
+    const active = process.getActiveResourcesInfo();
+    // Not by what arrays of cells are.
+    for (let n = 0; n < active.length; n++) {
+      const name = active[n];
+      if (!NOT_WAITED_FOR.test(name)) found[name] = (found[name] ?? 0) + 1;
+    }
     return found;
   }
 
   // Whether something goes on, `since` when (milliseconds) the code itself had ended.
   goesOn(known, since) {
+    if (this.reads()) return true;
     this.forget(known);
     const now = performance.now();
     for (const [timer, { kind, due }] of known.list) {

@@ -2,10 +2,15 @@
 // Types taken away, by node itself.
 
 const Module = require("module");
+const { sheltered } = require("./guard.js");
 
 const UNSUPPORTED = "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX";
 
 function quietly(run) {
+  return sheltered(() => withoutWarnings(run));
+}
+
+function withoutWarnings(run) {
   const { emitWarning } = process;
   process.emitWarning = () => {};
   try {
@@ -45,4 +50,9 @@ function where(error) {
   return match ? [Number(match[1]), match[2].length + 1] : [1, 1];
 }
 
-module.exports = { strip, where };
+// The same length, or an error: what node does with files.
+function stripAlone(code) {
+  return quietly(() => Module.stripTypeScriptTypes(code));
+}
+
+module.exports = { strip, stripAlone, where, UNSUPPORTED };
