@@ -54,6 +54,16 @@ def text_of(value: BaseException, most: int = LONGEST_VALUE) -> tuple[str, bool]
     return _plain(text[:half], half) + left_out + _plain(text[-half:], half), False
 
 
+def exit_code(value: SystemExit) -> Any:
+    return SystemExit.__dict__["code"].__get__(value)
+
+
+def ends_well(value: SystemExit) -> bool:
+    """Whether a program that ends by it has not failed."""
+    code = exit_code(value)
+    return code is None or (type(code) in (int, bool) and code == 0)
+
+
 def attribute(value: BaseException, kind: type[BaseException], name: str) -> Any:
     """What C code put there; None when it is no plain text or number."""
     found = kind.__dict__[name].__get__(value)

@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import sys
 import traceback
+import warnings
 from types import TracebackType
 from typing import Any
 
@@ -64,6 +65,9 @@ class Shell(ZMQInteractiveShell):
     async def run_cell_async(self, *args: Any, **kwargs: Any) -> Any:
         self._begin()
         result = await super().run_cell_async(*args, **kwargs)
+        if isinstance(result.error_in_exec, SystemExit) and frames.ends_well(result.error_in_exec):
+            result.error_in_exec = None
+            self.last_execution_succeeded = True
         error = result.error_in_exec if result.error_before_exec is None else result.error_before_exec
         told = self._told
         if told is not None and (error is None or error is told[0]):
@@ -97,6 +101,8 @@ class Shell(ZMQInteractiveShell):
         except ValueError:
             super().showtraceback(exc_tuple, *args, **kwargs)
             return
+        if isinstance(value, SystemExit) and self._exits(value):
+            return
         before = self._told
         lines: list[str] | None = None
         try:
@@ -114,6 +120,15 @@ class Shell(ZMQInteractiveShell):
             lines = self._plainly(value)
         if lines is not None:
             self._showtraceback(kind, value, lines)
+
+    def _exits(self, value: SystemExit) -> bool:
+        """As Python does at the end of a program; whether it has ended well."""
+        if frames.ends_well(value):
+            return True
+        if not isinstance(frames.exit_code(value), int):
+            with contextlib.suppress(Exception):
+                sys.stderr.write(self._text_of(value)[0] + "\n")
+        return False
 
     def _plainly(self, value: BaseException) -> list[str]:
         """Where IPython could not do it, since it would ask the exception's class."""
@@ -161,6 +176,12 @@ class Shell(ZMQInteractiveShell):
 
 class Untold(Exception):
     """Stands for an exception whose text cannot be had."""
+
+
+def advise(message: str, category: type[Warning] | None = None, stacklevel: int = 1) -> None:
+    """Stands where IPython warns: who ends a program in a cell need not be told how to end IPython."""
+    if not str(message).startswith("To exit:"):
+        warnings.warn(message, category, stacklevel=stacklevel + 1)
 
 
 class _Forgotten(dict[int, list[Any]]):
