@@ -25,7 +25,7 @@ NO_TEXT = "<its text cannot be had>"
 # Compiled: as it was called where that was done.
 CYTHON = (".pyx", ".pxi", ".pxd")
 # What runs cells.
-MACHINERY = ("/IPython/", "/ipykernel/")
+MACHINERY = ("/IPython/", "/ipykernel/", "/codeop.py")
 
 Json = dict[str, Any]
 _trace = BaseException.__dict__["__traceback__"].__get__
