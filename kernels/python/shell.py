@@ -16,6 +16,7 @@ from IPython.core.error import UsageError
 
 from . import facts, frames
 from .debugging import is_debugger
+from .large import Compiler, Large, as_one, changes_nothing
 
 CHILD_GRACE_S = 2.0
 # Each frame costs some milliseconds to describe, and a recursion error has a thousand.
@@ -25,6 +26,7 @@ LONGEST_LINE, LONGEST_TRACEBACK = 64 << 10, 1 << 20
 
 
 class Shell(ZMQInteractiveShell):
+    compiler_class = Compiler
     # The error that was told last in this cell, and of what; the second is for the reply.
     _told: tuple[BaseException, dict[str, Any]] | None = None
     failure: dict[str, Any] | None = None
@@ -32,6 +34,10 @@ class Shell(ZMQInteractiveShell):
     _said: tuple[BaseException, str, bool] | None = None
     # The kernel's folder.
     workspace = ""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.large = Large()
+        super().__init__(**kwargs)
 
     def init_history(self) -> None:
         super().init_history()
@@ -62,10 +68,23 @@ class Shell(ZMQInteractiveShell):
 
     system = system_piped
 
+    def transform_cell(self, raw_cell: str) -> str:
+        """Python itself has no magics to look for."""
+        if self.large.is_python(raw_cell) and changes_nothing(self) and "\n" in raw_cell:
+            return raw_cell if raw_cell.endswith("\n") else raw_cell + "\n"
+        return str(super().transform_cell(raw_cell))
+
+    def should_run_async(self, raw_cell: str, **kwargs: Any) -> bool:
+        known = self.large.awaits(raw_cell) if kwargs.get("preprocessing_exc_tuple") is None else None
+        return bool(super().should_run_async(raw_cell, **kwargs)) if known is None else known and self.autoawait
+
+    async def run_ast_nodes(self, nodelist: list[Any], *args: Any, **kwargs: Any) -> Any:
+        return await super().run_ast_nodes(as_one(nodelist), *args, **kwargs)
+
     async def run_cell_async(self, *args: Any, **kwargs: Any) -> Any:
         self._begin()
         result = await super().run_cell_async(*args, **kwargs)
-        if isinstance(result.error_in_exec, SystemExit) and frames.ends_well(result.error_in_exec):
+        if issubclass(type(result.error_in_exec), SystemExit) and frames.ends_well(result.error_in_exec):
             result.error_in_exec = None
             self.last_execution_succeeded = True
         error = result.error_in_exec if result.error_before_exec is None else result.error_before_exec
@@ -101,7 +120,7 @@ class Shell(ZMQInteractiveShell):
         except ValueError:
             super().showtraceback(exc_tuple, *args, **kwargs)
             return
-        if isinstance(value, SystemExit) and self._exits(value):
+        if issubclass(type(value), SystemExit) and self._exits(value):
             return
         before = self._told
         lines: list[str] | None = None
@@ -150,6 +169,11 @@ class Shell(ZMQInteractiveShell):
             return
         content = {"ename": frames.name_of(evalue), "evalue": self._text_of(evalue)[0], "traceback": lines}
         content |= self._described(evalue)
+        if content.get("frames") == [] and "causes" not in content:
+            # IPython writes of a place all the same, which is its own.
+            content["traceback"] = lines = [
+                f"{content['ename']}: {content['evalue']}".removesuffix(": ").removesuffix(" (<string>)")
+            ]
         for stream in (sys.stdout, sys.stderr):
             # They may be the user's own by now.
             with contextlib.suppress(Exception):
