@@ -103,7 +103,7 @@ class Chassis:
         kernel.iopub_socket = self.output
         kernel.iopub_thread = self.output
         kernel.stdin_socket = stdin
-        asyncio.set_event_loop(asyncio.new_event_loop())
+        asyncio.set_event_loop(kernel.new_loop())
         kernel.shell_stream = ZMQStream(shell, IOLoop.current())
         if shell := getattr(kernel, "shell", None):
             self._connect_shell(session, shell)

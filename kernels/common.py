@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections import deque
@@ -53,6 +54,9 @@ class OnChassis:
     _execute_sleep = 0.0
     chassis: Chassis | None = None
     changes: Changes | None = None
+
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.new_event_loop()
 
     @property
     def _supports_kernel_subshells(self) -> bool:

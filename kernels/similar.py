@@ -98,6 +98,17 @@ def close(name: str, names: Iterable[str], alike: float = ALIKE) -> list[str]:
     return [each for _, each in sorted(set(found))[:MOST_FOUND]]
 
 
+def one_slip(one: str, other: str) -> bool:
+    """Whether they are the same but for a letter that is missing, too many, another, or the next one's place."""
+    if len(one) > len(other):
+        one, other = other, one
+    at = next((place for place, letter in enumerate(one) if letter != other[place]), len(one))
+    left, right = one[at:], other[at:]
+    if len(left) < len(right):
+        return left == right[1:]
+    return left[1:] == right[1:] or (left[:2] == right[1::-1] and left[2:] == right[2:])
+
+
 def _named(name: str, folder: str) -> list[str]:
     """Where something of this very name is, relative to `folder`."""
     try:

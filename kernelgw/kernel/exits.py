@@ -32,6 +32,11 @@ class Exit:
     code: int | None = None
     signal: int | None = None
 
+    @property
+    def hint_once(self) -> str:
+        """Where there is no next execution; may be empty."""
+        return self.hint.removesuffix(LOST).rstrip()
+
 
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS})
 LESS_MEMORY = "Work on less data at once, or give the session more memory."
@@ -138,9 +143,7 @@ def _killed(oom_kills: int, by_session: bool, number: int) -> Exit:
         return Exit("out_of_memory", OUT_OF_MEMORY, hint, None, number)
     if oom_kills:
         return Exit("out_of_memory", "The machine ran out of memory and ended the kernel.", hint, None, number)
-    return Exit(
-        "killed", "The kernel was killed (SIGKILL), by its own code or by somebody outside.", LOST, None, number
-    )
+    return Exit("killed", "The kernel was killed (SIGKILL), and nothing says by whom.", LOST, None, number)
 
 
 def _crashed(number: int, crash_log: str, manner: Manner) -> Exit:

@@ -10,6 +10,9 @@ from . import notes
 from .dialogue import Dialogue
 from .execution import Execution, Status
 
+# A kernel that has not said after this long that it has entered the cell may have.
+UNTOLD_S = 0.5
+
 
 class Deadline:
     """Of whatever a session runs. No method has an effect on what has ended."""
@@ -47,6 +50,14 @@ class Deadline:
         # Before the kernel has entered the cell it ignores interrupts; `execute_input` says that it has.
         if execution.entered:
             kernel.interrupt()
+        else:
+            asyncio.get_running_loop().call_later(UNTOLD_S, self._untold, execution)
+
+    def _untold(self, execution: Execution) -> None:
+        """Code in C, such as a regular expression that backtracks, keeps the thread from its turn that would say it."""
+        running = self._dialogue.current is execution and execution.ended is None
+        if running and not execution.entered and self._dialogue.kernel is not None:
+            self._dialogue.kernel.interrupt()
 
     def _passed(self, execution: Execution) -> None:
         if self._dialogue.current is execution:

@@ -179,5 +179,5 @@ class Dialogue:
             self._recorder.advise(execution.error, execution)
         outcome = execution.outcome(failed)
         if outcome is Status.TIMED_OUT and execution.error is None:
-            execution.error = went_on(execution)
+            execution.error = went_on(execution, self._recorder.once)
         self._finish(execution, outcome)

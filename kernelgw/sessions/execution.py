@@ -243,7 +243,7 @@ class Execution:
 
     def lost(self, name: str, why: str, hint: str) -> None:
         """Its kernel ended under it."""
-        self.error = {"name": name, "value": why, "traceback": [], "hint": hint}
+        self.error = {"name": name, "value": why, "traceback": []} | ({"hint": hint} if hint else {})
         self.state_lost = True
 
     def as_json(self) -> dict[str, Any]:

@@ -65,11 +65,17 @@ _FULL = (
     "workspace_bytes or tmp_bytes."
 )
 _OPEN_FILES = "Close files and sockets, or create the session with a higher limit open_files."
+# In Python the system says no more than that; it means this where a process is begun.
+_BEGINS = re.compile(r"/subprocess\.py\Z|/multiprocessing/popen_\w{1,20}\.py\Z")
+_FORKS = re.compile(r"\b(?:fork|forkpty|posix_spawnp?)\(")
+_RAISES = re.compile(r"\s*raise\b")
 _PROCESSES = (
     "The session's limit on processes and threads is reached; a new one can be created with a higher processes."
 )
 _MEMORY = "The session's memory is used up: work on less data at once, or create it with a higher limit memory_bytes."
+_REQUEST = "It asked for more memory at once than it could have; a session's limit is its memory_bytes."
 _STDIN = 'Nobody is asked: run the cell with "stdin": true, and answer by POST …/input.'
+_STDIN_ONCE = 'Nobody is asked: give all that it is to read as "stdin", a text.'
 _KILLED = "A process of the session was killed, most often because its memory was used up: work on less data at once."
 _HINTS = (
     _hint(rf"gaierror|URLError|{_CONNECTING}|HTTPError|OSError|SSLError|\w*Timeout", _UNREACHABLE, NO_NETWORK, False),
@@ -87,10 +93,10 @@ _HINTS = (
     _hint("StdinNotImplementedError", "", _STDIN),
     _hint("OSError", "file too large", "The file is larger than the session's limit file_bytes."),
     _hint("OSError", "too many open files", _OPEN_FILES),
-    _hint("RuntimeError|BlockingIOError", "can't start new thread|resource temporarily unavailable", _PROCESSES),
-    _hint(r"\w*MemoryError", "", _MEMORY),
-    _hint("OSError", "cannot allocate memory", _MEMORY),
-    _hint("RangeError", "array buffer allocation failed", _MEMORY),
+    _hint("RuntimeError", "can't start new thread", _PROCESSES),
+    _hint(r"\w*MemoryError", r"\A\Z|allocat|out of memory", _REQUEST),
+    _hint("OSError", "cannot allocate memory", _REQUEST),
+    _hint("RangeError", "array buffer allocation failed", _REQUEST),
     _hint(r"CalledProcessError|BrokenProcessPool|\w*WorkerError", "SIGKILL|terminated abruptly", _KILLED),
 )
 
@@ -99,16 +105,34 @@ _HINTS = (
 _CAUSE = re.compile(r"\[cause\]: (\w{1,50}): (.{1,300})")
 
 
-def hint(error: Mapping[str, Any], network: Any, language: str) -> str | None:
+def hint(error: Mapping[str, Any], network: Any, language: str, once: bool = False) -> str | None:
     """`error`: as `translate.error` gives it; `network`: as the session was created with, "open" where it has no walls;
-    `language`: of the cell."""
+    `language`: of the cell; `once`: in a session that is gone with it."""
     if len(error["name"]) > LONGEST_NAME:
         return None
     error = {**error, "value": _ends(error["value"])}
-    return missing.of(error, network, language) or _of_walls(error, network)
+    found = missing.of(error, network, language) or _of_place(error) or _of_walls(error, network)
+    return _STDIN_ONCE if once and found == _STDIN else found
+
+
+def _of_place(error: Mapping[str, Any]) -> str | None:
+    """Where it was raised says what it means."""
+    if error["name"] != "BlockingIOError" or not error.get("frames"):
+        return None
+    begins = _BEGINS.search(error["frames"][-1]["file"]) or _FORKS.search(_line(error))
+    return _PROCESSES if begins else None
+
+
+def _line(error: Mapping[str, Any]) -> str:
+    """Of code, that raised it."""
+    frames = error.get("frames") or [{"line": 0, "source": ()}]
+    return next((text for number, text in frames[-1].get("source", ()) if number == frames[-1]["line"]), "")
 
 
 def _of_walls(error: Mapping[str, Any], network: Any) -> str | None:
+    if error["name"].endswith("MemoryError") and _RAISES.match(_line(error)) and not error["frames"][-1]["library"]:
+        # The code's own word for something.
+        return None
     # What it was raised from may say more than itself.
     causes = takewhile(lambda cause: cause["relation"] == "cause", error.get("causes", ()))
     known = [(each["name"], _ends(each["value"])) for each in causes]
@@ -127,22 +151,22 @@ def _ends(value: str) -> str:
     return value if len(value) <= 2 * LOOKED_AT else f"{value[:LOOKED_AT]}\n{value[-LOOKED_AT:]}"
 
 
-def stopped(execution: Execution, name: str = "", lost: bool = False) -> str | None:
+def stopped(execution: Execution, name: str = "", lost: bool = False, once: bool = False) -> str | None:
     """Of one that was stopped, if that is what its error, of this name, is of. `lost`: its kernel, and with it the
-    variables."""
-    state = LOST if lost else "The session's variables are as it left them."
+    variables; `once`: its session is over with it."""
+    state = "" if once else f" {LOST}" if lost else " The session's variables are as it left them."
     if execution.stopping is Status.TIMED_OUT:
         after = f" of {execution.timeout_s:g} s" if execution.timeout_s else ""
-        return f"It was stopped at its deadline{after}. {state} A higher timeout_s gives it more time."
+        return f"It was stopped at its deadline{after}.{state} A higher timeout_s gives it more time."
     if execution.stopping is Status.INTERRUPTED and name in INTERRUPT_NAMES:
-        return f"It was interrupted on request. {state}"
+        return f"It was interrupted on request.{state}"
     return None
 
 
-def went_on(execution: Execution) -> dict[str, Any]:
-    """The error of one that was stopped at its deadline, and took no notice of it but ended."""
-    said = "It took no notice of its interrupt at the deadline, and ended after that."
-    return {"name": "TimedOut", "value": said, "traceback": [], "hint": stopped(execution)}
+def went_on(execution: Execution, once: bool = False) -> dict[str, Any]:
+    """The error of one that was stopped at its deadline, and has none of its own."""
+    said = "It was interrupted at its deadline, and ended without an error after that."
+    return {"name": "TimedOut", "value": said, "traceback": [], "hint": stopped(execution, once=once)}
 
 
 def ended_for_memory(count: int) -> Happening:

@@ -280,8 +280,9 @@ class Lane:
         execution = self.current
         if execution is not None and execution.ended is None:
             status = execution.stopping if exit_.cause == "deadline" else None
-            advice = stopped(execution, lost=True) if status is not None else None
-            execution.lost("KernelDied", exit_.reason, advice or exit_.hint)
+            once = self.session.plan.once
+            advice = stopped(execution, lost=True, once=once) if status is not None else None
+            execution.lost("KernelDied", exit_.reason, advice or (exit_.hint_once if once else exit_.hint))
             self._ending.begin(execution, status or Status.KILLED, kernel)
         # What was waiting had counted on variables that are gone; what came later had not, nor what came after
         # a planned end.

@@ -4,6 +4,7 @@ of what is likely that it is no more than that."""
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -20,6 +21,8 @@ NO_BUILTIN = re.compile(r"No such built-in module: node:(\w{1,100})")
 NPM_NAME = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*")
 NO_COMMAND = re.compile(r"(?:\A|[\s:])([\w.+-]{1,100}): command not found")
 STATUS_127 = re.compile(r"\A127\b|exit (?:status|code) 127\b(?! by `exit`)")
+# Of a command that is called by its path, which the shell itself says is not there.
+A_FILE = re.compile(r" from `[^\s`]{0,200}/")
 PROGRAM = re.compile(r"No such file or directory: '([\w.+/-]{1,200})'\Z")
 MODULE_NAME = re.compile(r"[A-Za-z_][\w.]{0,200}", re.ASCII)
 
@@ -49,10 +52,16 @@ def _module(error: Error, network: Any, _: str) -> str | None:
     if not MODULE_NAME.fullmatch(name):
         return None
     top = name.partition(".")[0]
+    if top in packages.SHARED:
+        return _of_shared(name, network)
     if facts.get("installed"):
         return f"'{top}' is installed, but has no module '{name}': the code may be written for another version of it."
     if file := facts.get("file"):
         return _of_workspace(file)
+    if top in packages.WINDOWS:
+        return f"'{top}' is in Python's standard library on Windows alone."
+    if top in sys.stdlib_module_names:
+        return f"'{top}' is of Python's standard library, but this environment's Python comes without it."
     package, sure = packages.module(name)
     if sure:
         what = f"The module '{top}' is in the package {package}"
@@ -61,6 +70,14 @@ def _module(error: Error, network: Any, _: str) -> str | None:
         return f"There is no module '{top}'. Of similar names there are: {_listed(similar)}."
     what = f"There is no module '{top}'. It may come with a package that is called {package} too, if there is one"
     return _installed_by(what, f"%pip install {package}", network)
+
+
+def _of_shared(name: str, network: Any) -> str | None:
+    """Many packages have parts below one name, so that only the whole name says which."""
+    package = next((each for part, each in packages.PARTS.items() if f"{name}.".startswith(f"{part}.")), None)
+    if package is None:
+        return None
+    return _installed_by(f"The module '{name}' is in the package {package}", f"%pip install {package}", network)
 
 
 def _of_workspace(file: str) -> str | None:
@@ -94,7 +111,11 @@ def _node_module(error: Error, network: Any, language: str) -> str | None:
         return None
     if near := get_close_matches(name, packages.NODE, 1, ALIKE):
         return f"No package '{name}' is installed. Node has a module of its own called '{near[0]}'."
-    return _installed_by(f"No package '{name}' is installed", f"npm install {name}", network, in_bash=True)
+    what = f"No package '{name}' is installed"
+    if said.group(1) != name:
+        # Node says the same of both.
+        what = f"The package '{name}' is not installed, or has no such part"
+    return _installed_by(what, f"npm install {name}", network, in_bash=True)
 
 
 def _program(error: Error, network: Any, language: str) -> str | None:
@@ -106,8 +127,8 @@ def _program(error: Error, network: Any, language: str) -> str | None:
     if name in packages.OF_ROOT:
         return f"'{name}' is of no use here. {NO_ROOT}"
     if (command := packages.COMMANDS.get(name)) is not None:
-        return _installed_by(f"'{name}' is not installed", command.format(name), network, in_bash=True)
-    return f"There is no program '{name}' in this session. {NO_ROOT}"
+        return _installed_by(f"No program '{name}' was found", command.format(name), network, in_bash=True)
+    return f"No program '{name}' was found. {NO_ROOT}"
 
 
 def _program_name(error: Error, language: str) -> str | None:
@@ -115,12 +136,14 @@ def _program_name(error: Error, language: str) -> str | None:
     value = error["value"]
     if (said := NO_COMMAND.search(value)) is not None:
         return said.group(1)
+    if A_FILE.search(value):
+        return None
     if STATUS_127.search(value) and (language == "bash" or error["name"] == "CalledProcessError"):
         return ""
     frames = error.get("frames") or [{"file": "", "function": ""}]
     started = frames[-1]["file"].endswith("/subprocess.py") and frames[-1]["function"].endswith("_execute_child")
     said = PROGRAM.search(value) if started and error["name"] == "FileNotFoundError" else None
-    return said.group(1) if said is not None else None
+    return said.group(1) if said is not None and "/" not in said.group(1) else None
 
 
 def _file(error: Error, _: Any, __: str) -> str | None:

@@ -78,6 +78,24 @@ SAME = _words(
     "torch torchaudio torchvision tornado tqdm transformers typer ujson unidecode uvicorn websockets werkzeug",
     "wordcloud xarray xgboost xlrd xlsxwriter xmltodict yfinance zstandard",
 )
+# Names below which many packages have parts; and of such parts the package.
+SHARED = _words("azure backports google ruamel zope")
+PARTS: Mapping[str, str] = MappingProxyType(
+    {
+        "azure.identity": "azure-identity",
+        "azure.storage.blob": "azure-storage-blob",
+        "google.auth": "google-auth",
+        "google.cloud.bigquery": "google-cloud-bigquery",
+        "google.cloud.storage": "google-cloud-storage",
+        "google.genai": "google-genai",
+        "google.generativeai": "google-generativeai",
+        "google.protobuf": "protobuf",
+        "ruamel.yaml": "ruamel.yaml",
+        "zope.interface": "zope.interface",
+    }
+)
+# Of Python's standard library, and only there.
+WINDOWS = _words("_winapi msvcrt nt winreg winsound")
 # Of Node: its own modules, which no package brings.
 NODE = _words(
     "assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel dns",

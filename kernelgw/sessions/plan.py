@@ -40,6 +40,11 @@ class Plan:
         """Its network, or "open": without walls a session has the machine's own."""
         return self.network if self.walls else "open"
 
+    @property
+    def once(self) -> bool:
+        """Whether it is for one execution, and over with it."""
+        return bool(self.wishes.get("once"))
+
     def allowed(self) -> dict[str, Any]:
         """What the session may use, as its caller sees it."""
         return {"limits": {**asdict(self.terms.limits), "output_bytes": self.output_bytes}, "network": self.network}

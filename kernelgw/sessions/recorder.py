@@ -28,10 +28,15 @@ class Recorder:
     """One session's. A display id reaches displays of earlier executions too, until the kernel ends."""
 
     def __init__(
-        self, log: EventLog, hint: Callable[[Error, str], str | None] = lambda _error, _language: None
+        self,
+        log: EventLog,
+        hint: Callable[[Error, str], str | None] = lambda _error, _language: None,
+        once: bool = False,
     ) -> None:
         self._log = log
         self._hint = hint
+        # Whether the session is over with its one execution.
+        self.once = once
         # Weakly: an output that its execution no longer keeps must not be kept here.
         self._displays: OrderedDict[str, deque[ref[Item]]] = OrderedDict()
 
@@ -74,7 +79,7 @@ class Recorder:
 
     def advise(self, error: Error, execution: Execution | None) -> None:
         """Adds what to do about an error, where something can be said of it."""
-        advice = hints.stopped(execution, error["name"]) if execution is not None else None
+        advice = hints.stopped(execution, error["name"], once=self.once) if execution is not None else None
         if advice := advice or self._hint(error, execution.language if execution is not None else ""):
             error["hint"] = advice
 

@@ -136,8 +136,9 @@ class Session:
         """What writes down what the kernel says that the journal knows by that key."""
         found = self._recorders.get(key)
         if found is None:
-            reach = self.plan.reach
-            found = self._recorders[key] = Recorder(self.log, lambda error, language: hint(error, reach, language))
+            reach, once = self.plan.reach, self.plan.once
+            found = Recorder(self.log, lambda error, language: hint(error, reach, language, once), once)
+            self._recorders[key] = found
         return found
 
     async def close(self, lane: Lane) -> None:

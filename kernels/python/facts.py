@@ -45,7 +45,13 @@ def _module(name: str, workspace: str) -> Json:
     module: Json = {"name": name, "installed": name != top}
     if file := _file(top, workspace):
         module["file"] = file
-    return {"module": module, **_similar(similar.close(top, _modules(), ALIKE) if name == top else [])}
+    return {"module": module, **_similar(_misspelt(top) if name == top else [])}
+
+
+def _misspelt(name: str) -> list[str]:
+    """Modules whose name differs by one slip. One that goes on where another ends is a name of its own."""
+    found = similar.close(name, _modules(), ALIKE)
+    return [each for each in found if similar.one_slip(name.lower(), each.lower()) and not name.startswith(each)]
 
 
 def _file(name: str, workspace: str) -> str | None:

@@ -25,7 +25,7 @@ NO_TEXT = "<its text cannot be had>"
 # Compiled: as it was called where that was done.
 CYTHON = (".pyx", ".pxi", ".pxd")
 # What runs cells.
-MACHINERY = ("/IPython/", "/ipykernel/")
+MACHINERY = ("/IPython/", "/ipykernel/", "/codeop.py")
 
 Json = dict[str, Any]
 _trace = BaseException.__dict__["__traceback__"].__get__
@@ -52,6 +52,16 @@ def text_of(value: BaseException, most: int = LONGEST_VALUE) -> tuple[str, bool]
     half = most // 2
     left_out = f"\n[{len(text) - 2 * half:,} characters left out here]\n"
     return _plain(text[:half], half) + left_out + _plain(text[-half:], half), False
+
+
+def exit_code(value: SystemExit) -> Any:
+    return SystemExit.__dict__["code"].__get__(value)
+
+
+def ends_well(value: SystemExit) -> bool:
+    """Whether a program that ends by it has not failed."""
+    code = exit_code(value)
+    return code is None or (type(code) in (int, bool) and code == 0)
 
 
 def attribute(value: BaseException, kind: type[BaseException], name: str) -> Any:

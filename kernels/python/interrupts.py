@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import signal
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from .debugging import Spared
@@ -19,6 +21,8 @@ class Interrupts(Spared):
     def __init__(self) -> None:
         super().__init__()
         self._early = False
+        # What handles one of an awaiting cell.
+        self._cancels: Any = None
 
     def expect(self) -> None:
         """A request is begun; one that comes from now on is kept for its handler."""
@@ -48,3 +52,22 @@ class Interrupts(Spared):
                 self.over()
 
         return handle
+
+    def cancel(self, handler: Callable[..., Any]) -> None:
+        """From now on one only asks the loop to end what that runs, which is what the handler does."""
+        self._cancels = self.around(handler, awaits=True)
+        signal.signal(signal.SIGINT, self._cancels)
+
+    @contextlib.contextmanager
+    def hitting(self) -> Iterator[None]:
+        """While an awaiting cell runs what does not await, and the loop would not be asked in time."""
+        mine = threading.current_thread() is threading.main_thread()
+        cancels = signal.getsignal(signal.SIGINT) if mine else None
+        if cancels is None or cancels is not self._cancels:
+            yield
+            return
+        signal.signal(signal.SIGINT, self.around(signal.default_int_handler))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, cancels)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from ipykernel.ipkernel import IPythonKernel
-from IPython.core import debugger
+from IPython.core import debugger, interactiveshell
 from IPython.core.profiledir import ProfileDir
 from traitlets.config import Config
 
@@ -25,7 +25,8 @@ from .debugging import Debugger
 from .given import Given
 from .history import newest
 from .interrupts import Interrupts
-from .shell import Shell
+from .loops import KernelLoop, nest
+from .shell import Shell, advise
 
 
 class PythonKernel(OnChassis, IPythonKernel):
@@ -40,6 +41,9 @@ class PythonKernel(OnChassis, IPythonKernel):
         self.given = Given()
         for name, handler in self.shell_handlers.items():
             self.shell_handlers[name] = self.interrupts.hit(handler, self._answer_interrupted)
+
+    def new_loop(self) -> KernelLoop:
+        return KernelLoop(self.interrupts.hitting)
 
     def begins(self) -> None:
         self.interrupts.expect()
@@ -79,7 +83,7 @@ class PythonKernel(OnChassis, IPythonKernel):
     def _cancel_on_sigint(self, future: Any) -> Iterator[None]:
         with super()._cancel_on_sigint(future):
             if callable(handler := signal.getsignal(signal.SIGINT)):
-                signal.signal(signal.SIGINT, self.interrupts.around(handler, awaits=True))
+                self.interrupts.cancel(handler)
             yield
 
     def set_parent(self, ident: Any, parent: Any, channel: str = "shell") -> None:
@@ -129,6 +133,7 @@ def build() -> PythonKernel:
     # `run` makes the same directory inside the sandbox.
     profile = ProfileDir(location=os.path.join(os.environ["IPYTHONDIR"], "profile"))
     kernel = PythonKernel.instance(config=config, log=log, profile_dir=profile, session=new_session())
+    interactiveshell.warn = advise
     # Last, since the debugger that the kernel has just imported set its own.
     sys.breakpointhook = _breakpoint
     return kernel
@@ -189,6 +194,7 @@ def run(boot: dict[str, Any], fds: list[Any]) -> NoReturn:
     kernel.shell.workspace = os.getcwd()
     os.makedirs(kernel.profile_dir.location, mode=0o700, exist_ok=True)
     atexit._clear()
+    nest()
     become(kernel, boot, fds)
 
 

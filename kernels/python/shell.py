@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import sys
 import traceback
+import warnings
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +18,7 @@ from IPython.core.events import available_events
 from . import facts, frames
 from .debugging import is_debugger
 from .events import Events
+from .large import Compiler, Large, as_one, changes_nothing
 
 CHILD_GRACE_S = 2.0
 # Each frame costs some milliseconds to describe, and a recursion error has a thousand.
@@ -26,6 +28,7 @@ LONGEST_LINE, LONGEST_TRACEBACK = 64 << 10, 1 << 20
 
 
 class Shell(ZMQInteractiveShell):
+    compiler_class = Compiler
     # The error that was told last in this cell, and of what; the second is for the reply.
     _told: tuple[BaseException, dict[str, Any]] | None = None
     failure: dict[str, Any] | None = None
@@ -33,6 +36,10 @@ class Shell(ZMQInteractiveShell):
     _said: tuple[BaseException, str, bool] | None = None
     # The kernel's folder.
     workspace = ""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.large = Large()
+        super().__init__(**kwargs)
 
     def init_events(self) -> None:
         self.events = Events(self, available_events)
@@ -67,9 +74,25 @@ class Shell(ZMQInteractiveShell):
 
     system = system_piped
 
+    def transform_cell(self, raw_cell: str) -> str:
+        """Python itself has no magics to look for."""
+        if self.large.is_python(raw_cell) and changes_nothing(self) and "\n" in raw_cell:
+            return raw_cell if raw_cell.endswith("\n") else raw_cell + "\n"
+        return str(super().transform_cell(raw_cell))
+
+    def should_run_async(self, raw_cell: str, **kwargs: Any) -> bool:
+        known = self.large.awaits(raw_cell) if kwargs.get("preprocessing_exc_tuple") is None else None
+        return bool(super().should_run_async(raw_cell, **kwargs)) if known is None else known and self.autoawait
+
+    async def run_ast_nodes(self, nodelist: list[Any], *args: Any, **kwargs: Any) -> Any:
+        return await super().run_ast_nodes(as_one(nodelist), *args, **kwargs)
+
     async def run_cell_async(self, *args: Any, **kwargs: Any) -> Any:
         self._begin()
         result = await super().run_cell_async(*args, **kwargs)
+        if issubclass(type(result.error_in_exec), SystemExit) and frames.ends_well(result.error_in_exec):
+            result.error_in_exec = None
+            self.last_execution_succeeded = True
         error = result.error_in_exec if result.error_before_exec is None else result.error_before_exec
         told = self._told
         if told is not None and (error is None or error is told[0]):
@@ -103,6 +126,8 @@ class Shell(ZMQInteractiveShell):
         except ValueError:
             super().showtraceback(exc_tuple, *args, **kwargs)
             return
+        if issubclass(type(value), SystemExit) and self._exits(value):
+            return
         before = self._told
         lines: list[str] | None = None
         try:
@@ -120,6 +145,15 @@ class Shell(ZMQInteractiveShell):
             lines = self._plainly(value)
         if lines is not None:
             self._showtraceback(kind, value, lines)
+
+    def _exits(self, value: SystemExit) -> bool:
+        """As Python does at the end of a program; whether it has ended well."""
+        if frames.ends_well(value):
+            return True
+        if not isinstance(frames.exit_code(value), int):
+            with contextlib.suppress(Exception):
+                sys.stderr.write(self._text_of(value)[0] + "\n")
+        return False
 
     def _plainly(self, value: BaseException) -> list[str]:
         """Where IPython could not do it, since it would ask the exception's class."""
@@ -141,6 +175,11 @@ class Shell(ZMQInteractiveShell):
             return
         content = {"ename": frames.name_of(evalue), "evalue": self._text_of(evalue)[0], "traceback": lines}
         content |= self._described(evalue)
+        if content.get("frames") == [] and "causes" not in content:
+            # IPython writes of a place all the same, which is its own.
+            content["traceback"] = lines = [
+                f"{content['ename']}: {content['evalue']}".removesuffix(": ").removesuffix(" (<string>)")
+            ]
         for stream in (sys.stdout, sys.stderr):
             # They may be the user's own by now.
             with contextlib.suppress(Exception):
@@ -167,6 +206,12 @@ class Shell(ZMQInteractiveShell):
 
 class Untold(Exception):
     """Stands for an exception whose text cannot be had."""
+
+
+def advise(message: str, category: type[Warning] | None = None, stacklevel: int = 1) -> None:
+    """Stands where IPython warns: who ends a program in a cell need not be told how to end IPython."""
+    if not str(message).startswith("To exit:"):
+        warnings.warn(message, category, stacklevel=stacklevel + 1)
 
 
 class _Forgotten(dict[int, list[Any]]):

@@ -259,3 +259,12 @@ print(len(times))
         assert neighbour.value("print('again')") == "again\n"
         session.touch("go")
         stream.until_text("1\n")
+
+
+def test_code_that_lets_nobody_else_speak_is_interrupted(session: Session) -> None:
+    """In C from its first line on, and never out of it: the kernel does not get to say that it has begun."""
+    session.value("import re\nkept = 1\npattern = re.compile('(a+)+$')\ntext = 'a' * 40 + 'b'")
+    for _ in range(3):
+        execution = session.run("pattern.match(text)", timeout_s=0.5)
+        assert (execution["status"], execution["state_lost"]) == ("timed_out", False)
+    assert session.value("print(kept)") == "1\n"

@@ -184,6 +184,18 @@ def test_a_display_that_fails_is_an_error_with_its_frames(session: Session) -> N
     assert places(error)[-1] == ("cell 1", 3, "Bad.__repr__")
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("x = '\0'", "SyntaxError: source code string cannot contain null bytes"),
+        ("class Odd:\n    def __repr__(self): return 5\nOdd()", "TypeError: __repr__ returned non-string (type int)"),
+        ("return 5", "cell 1, line 1, column 1\n>    1 | return 5\nSyntaxError: 'return' outside function"),
+    ],
+)
+def test_what_no_line_of_the_code_raised_is_told_without_ipython_s(session: Session, code: str, said: str) -> None:
+    assert fails(session, code)["text"] == said
+
+
 def test_an_error_does_not_stay_for_the_next_one(session: Session) -> None:
     fails(session, "1 / 0")
     error = fails(session, "raise SystemExit(3)")

@@ -77,7 +77,7 @@ def test_errors(session: Session, code: str, name: str) -> None:
     assert session.value("print(kept)") == "1\n"
 
 
-@pytest.mark.parametrize("code", ["raise SystemExit", "import sys; sys.exit(3)", "import sys; sys.exit('message')"])
+@pytest.mark.parametrize("code", ["raise SystemExit(1)", "import sys; sys.exit(3)", "import sys; sys.exit('message')"])
 def test_system_exit_leaves_the_kernel_alive(session: Session, code: str) -> None:
     session.value("kept = 1")
     execution = session.run(code)

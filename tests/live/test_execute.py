@@ -93,12 +93,15 @@ def test_a_deadline(execute: Execute) -> None:
     found = execute("print('begun')\nwhile True: pass", timeout_s=0.5)
     assert (found["success"], found["status"], found["output"]) == (False, "timed_out", "begun\n")
     assert found["error"].startswith("It was stopped at its time limit of 0.5 s.")
+    assert "variables" not in found["error"]
 
 
 def test_a_kernel_that_dies(execute: Execute) -> None:
     found = execute("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     assert (found["success"], found["status"], found["state_lost"]) == (False, "killed", True)
     assert "KernelDied" in found["error"]
+    # Nobody comes back for it.
+    assert "next execution" not in found["error"]
 
 
 def test_displays_come_as_they_are(execute: Execute) -> None:

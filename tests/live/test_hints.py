@@ -42,6 +42,9 @@ def test_a_package_that_is_not_installed(make_house: Callable[..., House]) -> No
     ("code", "hint"),
     [
         ("import numppy", "There is no module 'numppy'. Of similar names there are: 'numpy'."),
+        ("import pnadas", "There is no module 'pnadas'. Of similar names there are: 'pandas'."),
+        ("import json5", "There is no module 'json5'. It may come with a package"),
+        ("import pandasql", "There is no module 'pandasql'. It may come with a package"),
         ("import numpy.foo", "'numpy' is installed, but has no module 'numpy.foo'"),
         ("import my_helpers", "src/my_helpers.py is there, but not where Python looks"),
         ("open('slaes.csv')", "There is no such file. Of similar names there are: 'sales.csv'."),
@@ -53,8 +56,8 @@ def test_a_package_that_is_not_installed(make_house: Callable[..., House]) -> No
         ("import os; os.listdir('scr')", "There is no such file. Of similar names there are: 'src'."),
         ("customers = 1\nprint(custmers)", "Of similar names there are: 'customers'."),
         ("math.pi", "'math' is a module of Python's standard library: run `import math` first."),
-        ("import subprocess; subprocess.run(['zzz-nope'])", "There is no program 'zzz-nope' in this session."),
-        ("import subprocess; subprocess.run(['sudo-', 'ls'])", "There is no program 'sudo-' in this session."),
+        ("import subprocess; subprocess.run(['zzz-nope'])", "No program 'zzz-nope' was found."),
+        ("import subprocess; subprocess.run(['sudo-', 'ls'])", "No program 'sudo-' was found."),
         ("import socket; socket.create_connection(('127.0.0.1', 9))", "Nothing listens at this address."),
     ],
 )
@@ -71,6 +74,10 @@ def test_what_is_not_there(files: Session, code: str, hint: str) -> None:
         "zzzzzz",
         "{}['custmers']",
         "from json import nope",
+        "raise MemoryError",
+        "import socket; a, b = socket.socketpair(); a.setblocking(False); a.recv(1)",
+        "import fcntl\na, b = open('lock', 'w'), open('lock', 'w')\n"
+        "for each in a, b: fcntl.flock(each, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "1 / 0",
         "raise ModuleNotFoundError('nothing is said of which')",
         "import subprocess; subprocess.run(['ls', 'slaes.csv'], check=True)",
@@ -94,8 +101,9 @@ def test_a_deadline_says_how_long_it_was_and_what_is_left(session: Session) -> N
     assert session.value("print(kept)") == "1\n"
 
 
-def test_a_deadline_that_is_taken_no_notice_of_is_told(session: Session) -> None:
+def test_a_deadline_that_the_code_handles_is_told(session: Session) -> None:
     execution = session.run("import time\ntry: time.sleep(60)\nexcept KeyboardInterrupt: pass", timeout_s=0.5)
+    assert "interrupted at its deadline" in execution["error"]["value"]
     assert execution["status"] == "timed_out"
     assert execution["error"]["name"] == "TimedOut"
     assert "deadline of 0.5 s" in execution["error"]["hint"]

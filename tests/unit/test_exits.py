@@ -226,3 +226,9 @@ def test_out_of_memory_says_how_much_there_was() -> None:
     found = told(KILLED, oom_kills=1, by_session=True)
     assert with_memory(found, 700 << 20, 600 << 20).reason == (f"{found.reason} It may have 600 MiB, and used 600 MiB.")
     assert with_memory(found, 0, 0) == found
+
+
+def test_what_runs_once_is_told_nothing_of_what_comes_after() -> None:
+    assert explain(KILLED, None, "", 0).hint_once == ""
+    found = explain({"code": None, "signal": int(signal.SIGSEGV)}, None, "", 0)
+    assert found.hint_once == "Native code crashed the interpreter, most often an extension module."

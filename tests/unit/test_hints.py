@@ -32,8 +32,7 @@ def told(error: BaseException) -> str | None:
         (errno.EFBIG, "file_bytes"),
         (errno.EMFILE, "open_files"),
         (errno.ENFILE, "open_files"),
-        (errno.ENOMEM, "memory is used up"),
-        (errno.EAGAIN, "processes and threads"),
+        (errno.ENOMEM, "more memory at once"),
         (errno.EROFS, "can be written"),
     ],
 )
@@ -46,10 +45,10 @@ def test_errors_of_the_system_that_limits_cause(code: int, words: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("MemoryError", "", "memory is used up"),
-        ("_ArrayMemoryError", "Unable to allocate 8.00 GiB for an array", "memory is used up"),
+        ("MemoryError", "", "more memory at once"),
+        ("_ArrayMemoryError", "Unable to allocate 8.00 GiB for an array", "more memory at once"),
         ("RuntimeError", "can't start new thread", "processes and threads"),
-        ("RangeError", "Array buffer allocation failed", "memory is used up"),
+        ("RangeError", "Array buffer allocation failed", "more memory at once"),
         ("BrokenProcessPool", "A process in the process pool was terminated abruptly", "was killed"),
         ("TerminatedWorkerError", "The exit codes of the workers are {SIGKILL(-9)}", "was killed"),
     ],
@@ -76,10 +75,55 @@ def test_a_program_that_was_killed_is_told_to_have_wanted_too_much() -> None:
         RuntimeError("memory"),
         KeyError("MemoryError"),
         OSError(errno.EIO, os.strerror(errno.EIO)),
+        MemoryError("mine"),
+        BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)),
     ],
 )
 def test_errors_of_the_code_itself_come_without(error: BaseException) -> None:
     assert told(error) is None
+
+
+def raised(name: str, value: str, file: str, line: str) -> str | None:
+    frame = {"file": file, "line": 7, "function": "f", "library": not file.startswith("cell"), "source": [[7, line]]}
+    return hints.hint({"name": name, "value": value, "frames": [frame]}, "off", "python")
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "begins"),
+    [
+        ("/usr/lib/python3.11/subprocess.py", "self.pid = _fork_exec(", True),
+        ("/usr/lib/python3.11/multiprocessing/popen_fork.py", "self.pid = os.fork()", True),
+        ("cell 1", "pid = os.fork()", True),
+        ("cell 1", "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", False),
+        ("cell 1", "data = connection.recv(10)", False),
+        ("/usr/lib/python3.11/socket.py", "fd, addr = self._accept()", False),
+    ],
+)
+def test_what_cannot_be_had_now_is_a_process_only_where_one_is_begun(file: str, line: str, begins: bool) -> None:
+    found = raised("BlockingIOError", "[Errno 11] Resource temporarily unavailable", file, line)
+    assert (found is not None and "processes and threads" in found) == begins
+    assert begins or found is None
+
+
+def test_the_code_s_own_memory_error_is_its_own() -> None:
+    assert raised("MemoryError", "", "cell 1", "    raise MemoryError") is None
+    assert raised("MemoryError", "", "cell 1", "x = [0] * 10**15") is not None
+
+
+def test_nobody_answers_what_runs_once() -> None:
+    error = {"name": "StdinNotImplementedError", "value": "x"}
+    assert "POST" in str(hints.hint(error, "off", "python"))
+    once = str(hints.hint(error, "off", "python", once=True))
+    assert '"stdin", a text' in once
+    assert "POST" not in once
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_stop_of_what_runs_once_says_nothing_of_what_comes_after(lost: bool) -> None:
+    execution = Execution("s", "", "python", Outputs(1000), timeout_s=2.5, stopping=Status.TIMED_OUT)
+    found = hints.stopped(execution, "", lost, once=True)
+    assert found == "It was stopped at its deadline of 2.5 s. A higher timeout_s gives it more time."
+    assert hints.went_on(execution, once=True)["hint"] == found
 
 
 def test_no_network_is_told_only_where_there_is_none() -> None:

@@ -54,6 +54,29 @@ def test_a_module_that_is_known_to_no_table_gets_no_certainty() -> None:
     assert "if there is one" in found
 
 
+@pytest.mark.parametrize(
+    ("module", "installed", "package"),
+    [
+        ("google.generativeai", True, "google-generativeai"),
+        ("google.cloud.storage", False, "google-cloud-storage"),
+        ("google.unheard_of", True, None),
+        ("google", False, None),
+    ],
+)
+def test_a_name_that_many_packages_share_is_no_package_s(module: str, installed: bool, package: str | None) -> None:
+    found = hint(missed(module, installed=installed), ONLINE, "python")
+    assert found == (
+        package and f"The module '{module}' is in the package {package}; `%pip install {package}` installs it."
+    )
+
+
+def test_other_systems_standard_library_is_not_to_be_installed() -> None:
+    assert said(missed("winreg")) == "'winreg' is in Python's standard library on Windows alone."
+    found = said(missed("tkinter"))
+    assert "standard library" in found
+    assert "pip" not in found
+
+
 def test_without_facts_of_the_kernel_the_message_is_enough() -> None:
     error = {"name": "ModuleNotFoundError", "value": "No module named 'cv2'"}
     assert "opencv-python-headless" in said(error)
@@ -107,8 +130,7 @@ def test_what_a_library_says_that_it_needs() -> None:
     [
         ("Cannot find module 'leftpad'\nRequire stack:\n- /workspace/[cell]", "npm install leftpad"),
         ("Cannot find package 'leftpad' imported from /workspace/a.mjs", "npm install leftpad"),
-        ("Cannot find module 'lodash/fp'\nRequire stack:\n", "npm install lodash"),
-        ("Cannot find module '@scope/name/part'", "npm install @scope/name"),
+        ("Cannot find module '@scope/name'", "npm install @scope/name"),
     ],
 )
 @pytest.mark.parametrize("language", ["javascript", "typescript"])
@@ -116,6 +138,13 @@ def test_a_node_package(value: str, command: str, language: str) -> None:
     error = {"name": "Error", "value": value}
     assert f"`{command}` in a Bash cell installs it." in said(error, language=language)
     assert said(error, OFF, language).endswith(NO_NETWORK)
+
+
+@pytest.mark.parametrize("module", ["lodash/fp", "@scope/name/part"])
+def test_a_part_of_a_node_package_may_be_what_is_missing(module: str) -> None:
+    found = said({"name": "Error", "value": f"Cannot find module '{module}'"}, language="javascript")
+    package = module.rpartition("/")[0]
+    assert found.startswith(f"The package '{package}' is not installed, or has no such part; `npm install {package}`")
 
 
 @pytest.mark.parametrize(
@@ -171,13 +200,13 @@ def test_a_name_that_is_nearly_there() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("127: bash: line 1: nope: command not found", "no program 'nope'"),
+        ("127: bash: line 1: nope: command not found", "No program 'nope' was found"),
         ("bash: ffmpeg: command not found", "apt"),
         ("bash: line 3: tsc: command not found", "`npm install -g typescript` in a Bash cell"),
         ("bash: pytest: command not found", "`pip install pytest` in a Bash cell"),
         ("bash: sudo: command not found", "'sudo' is of no use here"),
-        ("nope: command not found (exit code 127, line 3)", "no program 'nope'"),
-        ("exit code 127 from `./run`", "does not find a command"),
+        ("nope: command not found (exit code 127, line 3)", "No program 'nope' was found"),
+        ("exit code 127 from `bash -c nope`", "does not find a command"),
         ("127", "does not find a command"),
     ],
 )
@@ -192,6 +221,7 @@ def test_a_program_that_is_not_there(value: str, words: str) -> None:
         "1270",
         "12",
         "exit code 127 by `exit` in line 1",
+        "exit code 127 from `./nope.sh`",
         "my command not found",
         "126: bash: ./x: Permission denied",
     ],
@@ -203,7 +233,8 @@ def test_other_failures_of_a_shell_get_no_advice(value: str) -> None:
 def test_a_program_that_python_does_not_find() -> None:
     frame = {"file": "/usr/lib/python3.11/subprocess.py", "function": "Popen._execute_child"}
     error = {"name": "FileNotFoundError", "value": "[Errno 2] No such file or directory: 'ffmpeg'", "frames": [frame]}
-    assert "no program 'ffmpeg'" in said(error)
+    assert "No program 'ffmpeg'" in said(error)
+    assert hint({**error, "value": "[Errno 2] No such file or directory: './ffmpeg'"}, ONLINE, "python") is None
     assert hint({**error, "frames": [{**frame, "function": "open"}]}, ONLINE, "python") is None
     failed = "Command 'nope' returned non-zero exit status 127."
     assert "127" in said({"name": "CalledProcessError", "value": failed})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kernels.similar import ENOUGH_S, MOST_FOUND, MOST_NAMES, close, facts, files, missing
+from kernels.similar import ENOUGH_S, MOST_FOUND, MOST_NAMES, close, facts, files, missing, one_slip
 
 
 def test_a_name_that_is_nearly_there(tmp_path: Path) -> None:
@@ -106,3 +106,20 @@ def test_what_was_made_to_be_searched_for_long_is_not(said: str) -> None:
     began = time.monotonic()
     missing(said)
     assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "slip"),
+    [
+        ("numppy", "numpy", True),
+        ("nmpy", "numpy", True),
+        ("nunpy", "numpy", True),
+        ("pnadas", "pandas", True),
+        ("pandas", "panda", True),
+        ("pandasql", "pandas", False),
+        ("reqs", "requests", False),
+        ("pnadsa", "pandas", False),
+    ],
+)
+def test_one_slip(one: str, other: str, slip: bool) -> None:
+    assert one_slip(one, other) == one_slip(other, one) == slip
