@@ -59,6 +59,8 @@ class JavaScriptKernel(HostedKernel):
         # Of the cell that runs: in it stands whom to ask.
         self._context = contextvars.copy_context()
         self._settled: asyncio.Event | None = None
+        # The number of what runs, or runs next: an interrupt may come to the program before what it is to end.
+        self._run = 1
         self._why = ""
         self._replies: dict[int, asyncio.Future[Any]] = {}
         self._asked = 0
@@ -269,16 +271,16 @@ class JavaScriptKernel(HostedKernel):
             return None
         number = self._cells.begin(code, self.execution_count, self.get_parent("shell"))
         self._done = asyncio.get_running_loop().create_future()
-        self._settled = None
         self._context = contextvars.copy_context()
         # What comes with the cell is all that it reads; else it asks, or finds the end.
         self._node.give(self._given or "")
         reads = {"given": self._given is not None, "may": self._may_ask}
-        self._send({"op": "run", "cell": number, "code": code, "language": language, **reads})
+        self._send({"op": "run", "cell": number, "run": self._run, "code": code, "language": language, **reads})
         try:
             told = await self._done
         finally:
             self._done = None
+            self._run += 1
             if self._asking is not None:
                 self._asking.cancel()
         failure = told.get("failure")
@@ -308,7 +310,7 @@ class JavaScriptKernel(HostedKernel):
     def interrupt(self) -> None:
         if self._node is not None:
             self._settled = self._settled or asyncio.Event()
-            self._node.interrupt()
+            self._node.interrupt(self._run, self.execution_count)
         if self._asking is not None:
             self._asking.get_loop().call_soon_threadsafe(self._asking.cancel)
 

@@ -154,9 +154,10 @@ class Node:
                 del self._waiting[: os.write(self.commands, memoryview(self._waiting)[: 1 << 16].tobytes())]
         return not self._waiting
 
-    def interrupt(self) -> None:
+    def interrupt(self, run: int, cell: int) -> None:
+        """Of that number, whether it has been heard of already or not."""
         with contextlib.suppress(OSError):
-            os.write(self._control, b"!")
+            os.write(self._control, b"%d %d\n" % (run, cell))
 
     def answer(self, answer: dict[str, Any]) -> None:
         """To a question for which its code stands still."""

@@ -308,3 +308,23 @@ def test_memory_is_theirs_together_and_who_was_killed_for_it_is_told(make_house:
     assert "memory" not in killed["error"]["value"]
     killed = session.run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert "memory" not in killed["error"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("language", "loop", "keep", "look"),
+    [
+        ("javascript", "while (true) {}", "const kept = 1", "console.log(kept)"),
+        ("javascript", "await new Promise(() => {})", "const kept = 1", "console.log(kept)"),
+        ("bash", "while :; do :; done", "kept=1", "echo $kept"),
+        ("bash", "sleep 50", "kept=1", "echo $kept"),
+    ],
+)
+def test_an_interrupt_right_after_the_start(session: Session, language: str, loop: str, keep: str, look: str) -> None:
+    """It may come to the program that runs the code before the code does."""
+    session.value(keep, language=language)
+    for _ in range(30):
+        with session.stream(loop, language=language) as stream:
+            session.interrupt()
+            end = stream.until("execution.completed")
+        assert end.data["status"] == "interrupted", end.data
+        assert session.value(look, language=language) == "1\n"

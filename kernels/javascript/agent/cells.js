@@ -37,6 +37,7 @@ class Cell {
   constructor(number, timers) {
     this.number = number;
     this.timers = timers.of();
+    this.run = 0;
     this.over = false;
     this.stopped = false;
   }
@@ -83,8 +84,10 @@ class Cells {
     return taken;
   }
 
-  async run({ cell: number, code, language }) {
+  async run({ cell: number, run, code, language }) {
+    if (run === this.doomed) return;
     const cell = (this.current = new Cell(number, this.timers));
+    cell.run = run;
     process.exitCode = undefined;
     let ended;
     cell.ended = new Promise((resolve) => (ended = resolve));
@@ -207,6 +210,7 @@ class Cells {
   // {value}, {error}, or {error, early: [line, column]} for code that cannot be read. null: it was not even that.
   async attempt(cell, code) {
     const expression = `${code}\n//# sourceURL=cell-${cell.number}`;
+    if (cell.stopped) throw new Interrupted("the cell was stopped");
     const { answer } = await this.context.run(cell, () => this.start(cell, expression));
     const { result, exceptionDetails: details } = answer;
     if (!Object.hasOwn(answer, "exceptionDetails")) return { value: this.value(result) };
@@ -244,9 +248,14 @@ class Cells {
   }
 
   // A cell is to stop. True when there was one.
-  interrupt() {
+  interrupt(run, number) {
     const cell = this.current;
-    if (cell.over) return false;
+    if (run > cell.run && run !== this.doomed) {
+      // It has come before what it is to end, or that was ended on its way here.
+      this.doomed = run;
+      this.tell(number, { op: "done", interrupted: true });
+    }
+    if (cell.over || cell.run !== run) return false;
     cell.stopped = cell.held = true;
     this.timers.clear(cell.timers);
     cell.end(null);

@@ -52,7 +52,7 @@ module.exports = function main(fds, watcher) {
       cells.settled();
       tell(0, { op: "settled" });
     } else {
-      cells.interrupt();
+      cells.interrupt(...word);
       worker.postMessage("at rest");
     }
   });
