@@ -22,7 +22,7 @@ NPM_NAME = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*")
 NO_COMMAND = re.compile(r"(?:\A|[\s:])([\w.+-]{1,100}): command not found")
 STATUS_127 = re.compile(r"\A127\b|exit (?:status|code) 127\b(?! by `exit`)")
 # Of a command that is called by its path, which the shell itself says is not there.
-A_FILE = re.compile(r" from `[^\s`]{0,200}/")
+A_FILE = re.compile(r"(?: from `|\A)[^\s`:]{0,200}/")
 PROGRAM = re.compile(r"No such file or directory: '([\w.+/-]{1,200})'\Z")
 MODULE_NAME = re.compile(r"[A-Za-z_][\w.]{0,200}", re.ASCII)
 

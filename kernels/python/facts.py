@@ -49,9 +49,11 @@ def _module(name: str, workspace: str) -> Json:
 
 
 def _misspelt(name: str) -> list[str]:
-    """Modules whose name differs by one slip. One that goes on where another ends is a name of its own."""
+    """Modules whose name differs by one slip. One that goes on where another ends is a name of its own, unless a letter
+    is only there twice."""
     found = similar.close(name, _modules(), ALIKE)
-    return [each for each in found if similar.one_slip(name.lower(), each.lower()) and not name.startswith(each)]
+    slips = [each for each in found if similar.one_slip(name.lower(), each.lower())]
+    return [each for each in slips if not name.startswith(each) or name == each + each[-1]]
 
 
 def _file(name: str, workspace: str) -> str | None:

@@ -222,6 +222,7 @@ def test_a_program_that_is_not_there(value: str, words: str) -> None:
         "12",
         "exit code 127 by `exit` in line 1",
         "exit code 127 from `./nope.sh`",
+        "./nope.sh: command not found (exit code 127, line 1)",
         "my command not found",
         "126: bash: ./x: Permission denied",
     ],

@@ -280,6 +280,8 @@ def test_facts_of_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     known = facts.of(run("import my_helpers"), str(tmp_path))
     assert known == {"module": {"name": "my_helpers", "installed": False, "file": "src/my_helpers.py"}}
     assert facts.of(run("import jsonn"), str(tmp_path))["similar"][0] == "json"
+    for name in ("jsons", "jsonx"):
+        assert "json" not in facts.of(run(f"import {name}"), str(tmp_path)).get("similar", [])
     assert facts.of(run("import json.foo"), str(tmp_path)) == {"module": {"name": "json.foo", "installed": True}}
     assert facts.of(run("import zzz_unheard_of"), str(tmp_path)) == {
         "module": {"name": "zzz_unheard_of", "installed": False}
