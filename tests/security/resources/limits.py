@@ -38,4 +38,8 @@ def ended_for_memory(execution: JSON) -> bool:
     error = execution["error"]
     if execution["status"] == "killed":
         return "out of memory" in error["value"] and "less data" in error["hint"] and execution["state_lost"]
-    return execution["status"] == "failed" and error["name"] == "MemoryError" and "memory" in error["hint"]
+    return (
+        execution["status"] == "failed"
+        and error["name"] == "MemoryError"
+        and ("memory" in error.get("hint", "") or "ended by signal" in error["value"])
+    )
