@@ -71,7 +71,7 @@ class Program:
         self._count += 1
         self.node.give(given or "")
         request = {"cell": self._count, "code": code, "language": "javascript", "given": given is not None, "may": may}
-        self.node.send({"op": "run", **request})
+        self.node.send({"op": "run", "run": request["cell"], **request})
 
 
 @pytest.fixture
@@ -157,7 +157,9 @@ def test_memory_that_runs_out_is_told_in_words(monkeypatch: pytest.MonkeyPatch) 
     program = Program()
     with contextlib.closing(program.node):
         code = "const all = []; for (;;) all.push(new Array(1e4).fill({}))"
-        program.node.send({"op": "run", "cell": 1, "code": code, "language": None, "given": True, "may": False})
+        program.node.send(
+            {"op": "run", "cell": 1, "run": 1, "code": code, "language": None, "given": True, "may": False}
+        )
         assert program.until("done")[0] == {}
         assert program.node.last_words().endswith("JavaScript heap out of memory")
 

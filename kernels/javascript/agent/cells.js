@@ -51,6 +51,8 @@ class Cells {
     this.context = new AsyncLocalStorage();
     this.timers = new Timers(() => this.here());
     this.current = new Cell(0, this.timers);
+    // The run that was interrupted before it came here.
+    this.doomed = 0;
     this.current.over = true;
     this.session = new Session();
     this.session.connect();
