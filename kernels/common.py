@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from jupyter_client.session import Session
@@ -41,6 +42,12 @@ class OneVoice(Session):
         sent = super().send(stream, msg_or_type, *args, **kwargs)
         self.replied = self.replied or msg_or_type == "execute_reply"
         return sent
+
+
+def given_text(metadata: Mapping[str, Any] | None) -> str | None:
+    """Of a request's: all that the cell may read from its standard input. None where it was not said."""
+    text = (metadata or {}).get("stdin")
+    return text if isinstance(text, str) else None
 
 
 def new_session() -> OneVoice:

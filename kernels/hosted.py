@@ -17,7 +17,7 @@ import zmq
 from ipykernel.kernelbase import Kernel
 
 from . import similar
-from .common import OnChassis, new_session
+from .common import OnChassis, given_text, new_session
 
 MOST_HISTORY = 1000
 INTERRUPTED = "KeyboardInterrupt"
@@ -64,6 +64,8 @@ class HostedKernel(OnChassis, Kernel):
         self._running = False
         self._early = False
         self._may_ask = False
+        # All that the cell may read from its standard input, if that came with it.
+        self._given: str | None = None
         # Of the chassis, once it is attached.
         self._stdout: Any = None
         self._stderr: Any = None
@@ -174,7 +176,7 @@ class HostedKernel(OnChassis, Kernel):
     ) -> dict[str, Any]:
         if store_history and not silent:
             self._history.append((self.execution_count, code))
-        self._may_ask = allow_stdin
+        self._may_ask, self._given = allow_stdin, given_text(cell_meta)
         self._running = True
         try:
             failure = self.interrupted if self._early else await self.run_cell(code, (cell_meta or {}).get("language"))

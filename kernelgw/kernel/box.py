@@ -31,12 +31,11 @@ class Box:
         self.group: Group | None = None
         # Of its processes that were killed for memory, those by which the end of a kernel was explained.
         self.told_kills = 0
-        self.members: list[str] = []
+        # Kernels in it, by their ids: what ends each, for a reason.
+        self.members: dict[str, Callable[[str], None]] = {}
         # Called with this box's id when a cell is asked for, and when it is over.
         self.at_cell: list[Callable[[str], None]] = []
         self.at_end: list[Callable[[str], None]] = []
-        # Ends what is in it, each with that reason.
-        self._enders: dict[str, Callable[[str], None]] = {}
         self._kept: list[int] = []
         self._over = False
         self._emptied = asyncio.Event()
@@ -47,8 +46,7 @@ class Box:
         return bool(self.members) and not self._over and self.server.alive
 
     def join(self, kernel_id: str, end: Callable[[str], None]) -> None:
-        self.members.append(kernel_id)
-        self._enders[kernel_id] = end
+        self.members[kernel_id] = end
 
     def has_others(self, kernel_id: str) -> bool:
         return any(member != kernel_id for member in self.members)
@@ -61,9 +59,7 @@ class Box:
 
     def forget(self, kernel_id: str) -> None:
         """It was not there any more when it was looked for; others may be."""
-        if kernel_id in self.members:
-            self.members.remove(kernel_id)
-            del self._enders[kernel_id]
+        self.members.pop(kernel_id, None)
 
     def end(self) -> None:
         """All that is in it is killed."""
@@ -72,7 +68,7 @@ class Box:
             self.server.tell("end", id=self.id)
 
     def end_all(self, why: str) -> None:
-        for end in list(self._enders.values()):
+        for end in list(self.members.values()):
             end(why)
 
     def keep(self, fd: int) -> None:

@@ -49,7 +49,6 @@ class BashKernel(HostedKernel):
         self._sources: OrderedDict[int, list[str]] = OrderedDict()
         self._sizes: dict[int, int] = {}
         self._workspace = self._folder = ""
-        self._stdin_text: str | None = None
         self._busy = False
         # Of the last cell: what is told meanwhile belongs to it.
         self._context = contextvars.copy_context()
@@ -76,11 +75,6 @@ class BashKernel(HostedKernel):
 
     # cells
 
-    async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
-        text = parent["metadata"].get("stdin")
-        self._stdin_text = text if isinstance(text, str) else None
-        await super().execute_request(stream, ident, parent)
-
     async def run_cell(self, code: str, language: str | None) -> Failure | None:
         del language
         code = code.replace("\r\n", "\n")
@@ -105,8 +99,8 @@ class BashKernel(HostedKernel):
         return self.interrupted if report.interrupted else explain(report, number, self._sources, self._workspace)
 
     async def _run(self, code: str, number: int) -> Report:
-        if self._stdin_text is not None:
-            return await self._shell.run(code, number, self._shell.stdin(self._stdin_text))
+        if self._given is not None:
+            return await self._shell.run(code, number, self._shell.stdin(self._given))
         if not self._may_ask:
             return await self._shell.run(code, number, None)
         async with self._asking.answering() as stdin:

@@ -52,7 +52,6 @@ class JavaScriptKernel(HostedKernel):
         self._memory_bytes = memory_bytes
         self._node: Node | None = None
         self._cells = KnownCells()
-        self._given: str | None = None
         self._done: asyncio.Future[dict[str, Any]] | None = None
         self._hello: asyncio.Future[str] | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -258,11 +257,6 @@ class JavaScriptKernel(HostedKernel):
             self._send({"op": "answer", "id": message["id"], **told})
 
     # cells
-
-    async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
-        given = parent.get("metadata", {}).get("stdin")
-        self._given = given if isinstance(given, str) else None
-        await super().execute_request(stream, ident, parent)
 
     async def run_cell(self, code: str, language: str | None) -> Failure | None:
         if self._node is None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from ..common import become
+from ..common import become, given_text
 from ..hosted import INTERRUPTED, HostedKernel, NobodyToAsk, own_environment
 from ..linux import set_process_name
 from . import quirks
@@ -215,8 +215,8 @@ class KernelspecKernel(HostedKernel):
     ) -> dict[str, Any]:
         if self._early:
             return self._failed(None, self.interrupted.content())
-        given = (cell_meta or {}).get("stdin")
-        lines = given.splitlines() if isinstance(given, str) else None
+        given = given_text(cell_meta)
+        lines = given.splitlines() if given is not None else None
         request = self._request = Request(self.get_parent("shell")["header"], lines)
         content = {
             "code": code,

@@ -19,7 +19,7 @@ from IPython.core import debugger, interactiveshell
 from IPython.core.profiledir import ProfileDir
 from traitlets.config import Config
 
-from ..common import OnChassis, become, new_session
+from ..common import OnChassis, become, given_text, new_session
 from ..linux import set_process_name
 from .debugging import Debugger
 from .given import Given
@@ -103,8 +103,8 @@ class PythonKernel(OnChassis, IPythonKernel):
         return super().getpass(prompt, *args, **kwargs) if self.given.stream is None else self.given.line(prompt)
 
     async def do_execute(self, *args: Any, cell_meta: dict[str, Any] | None = None, **kwargs: Any) -> Any:
-        text = (cell_meta or {}).get("stdin")
-        with self.given.reading(text, self.shell.user_ns) if isinstance(text, str) else contextlib.nullcontext():
+        text = given_text(cell_meta)
+        with self.given.reading(text, self.shell.user_ns) if text is not None else contextlib.nullcontext():
             reply = await super().do_execute(*args, cell_meta=cell_meta, **kwargs)
         self._own_streams()
         if self.chassis is not None and not self.chassis.is_kernel():
