@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from .client import House, Session, visiting
+from .executing import Execute, executing
 from .gateway import MODULE, Gateway
 from .jupyter import Client, attached, kernel_of
 from .lab import Lab
@@ -30,6 +31,11 @@ def house(shared_gateway: Gateway, request: pytest.FixtureRequest) -> Iterator[H
     """The shared gateway, and afterwards the proof that this test leaked nothing."""
     with visiting(shared_gateway, request.node.name) as house:
         yield house
+
+
+@pytest.fixture
+def execute(house: House) -> Execute:
+    return executing(house)
 
 
 @pytest.fixture
